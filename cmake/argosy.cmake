@@ -1,0 +1,40 @@
+# The three helpers that every folder's CMakeLists.txt uses: argosy_library, argosy_test, and the settings all targets share.
+
+# One interface target carries the language, the warnings and the floating-point rules (kernels/numerics.md, R10).
+add_library(argosy_settings INTERFACE)
+target_compile_features(argosy_settings INTERFACE cxx_std_20)
+target_include_directories(argosy_settings INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(argosy_settings INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-psabi -ffp-contract=off -fno-math-errno>)
+
+# argosy_library(NAME SOURCES file... [DEPENDS target...] [PRIVATE_DEPENDS target...])
+# A static library of one floor. Link errors show an arrow that goes up: a library sees only the symbols of its DEPENDS.
+function(argosy_library name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+    add_library(${name} STATIC ${ARG_SOURCES})
+    target_link_libraries(${name} PUBLIC argosy_settings ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE_DEPENDS})
+endfunction()
+
+# argosy_test(NAME SOURCES file... [DEPENDS target...] [RANKS n...] [ARGS arg...] [LABELS label...] [TIMEOUT seconds])
+# A Catch2 binary. Without RANKS it runs as one process; with RANKS it is built with the MPI main and run once per rank count
+# under mpirun, as tests NAME-1, NAME-2 and so on.
+function(argosy_test name)
+    cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;RANKS;ARGS;LABELS" ${ARGN})
+    if(NOT ARG_TIMEOUT)
+        set(ARG_TIMEOUT 120)
+    endif()
+    add_executable(${name} ${ARG_SOURCES})
+    if(ARG_RANKS)
+        target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} argosy_test_support argosy_test_mpi_main)
+        foreach(ranks ${ARG_RANKS})
+            add_test(NAME ${name}-${ranks}
+                COMMAND ${PROJECT_SOURCE_DIR}/tests/support/mpirun.sh ${ARG_TIMEOUT} ${ranks} $<TARGET_FILE:${name}> ${ARG_ARGS})
+            set_tests_properties(${name}-${ranks} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+                SKIP_RETURN_CODE 77 PROCESSORS 2)
+        endforeach()
+    else()
+        target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} argosy_test_support argosy_test_main)
+        add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS})
+        set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77)
+    endif()
+endfunction()
