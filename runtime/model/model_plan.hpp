@@ -47,8 +47,7 @@ struct AttentionPlan {
     int kv_heads = 0;  // divides q_heads
     int head_dim = 0;
     QkNorm qk_norm = QkNorm::none;
-    bool qkv_bias = false;       // q, k and v projections add a bias
-    bool o_bias = false;         // the output projection adds a bias
+    bool qkv_bias = false;       // q, k and v projections add a bias; the output projection never does
     float softmax_scale = 0.0f;  // scores are (q . k) * softmax_scale
     int window = 0;              // a token sees itself and the window - 1 tokens before it; 0: all
     RopePlan rope;

@@ -24,7 +24,6 @@ enum class TensorRole : std::uint8_t {
     q_norm,      // [head_dim]
     k_norm,      // [head_dim]
     o_proj,      // [hidden, q_heads * head_dim]
-    o_bias,      // [hidden]
     ffn_norm,    // [hidden], before the feed-forward
     router,      // [experts, hidden]
     gate_proj,   // [intermediate, hidden]
