@@ -71,9 +71,9 @@ struct TensorSlice {
     bool operator==(const TensorSlice&) const = default;
 };
 
-// What a rank holds of a tensor, nothing being {0, 0, 0, 0}. Norms, router, embedding and the output projection's bias
-// are whole on every rank. A rank without q heads (or columns) of a product holds nothing of its matrices. Packed
-// together, q rows come first, then k, then v. Throws Error(usage) for a share that cannot be.
+// What a rank holds of a tensor, nothing being {0, 0, 0, 0}. Norms, router and embedding are whole on every rank. A
+// rank without q heads (or columns) of a product holds nothing of its matrices. Packed together, q rows come first,
+// then k, then v. Throws Error(usage) for a share that cannot be.
 TensorSlice slice_of(const ModelPlan& plan, const TensorSpec& tensor, const LayoutShare& share);
 
 // Where parameters and bytes go; one row of `argosy inspect` each.

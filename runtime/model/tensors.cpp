@@ -1,0 +1,129 @@
+// A model's tensors: names from the family's table, shapes from the plan.
+#include "runtime/model/tensors.hpp"
+
+#include <array>
+
+#include "kernels/base/error.hpp"
+#include "runtime/model/families.hpp"
+
+namespace argosy {
+
+namespace {
+
+constexpr std::array<std::string_view, kTensorRoleCount> kRoleNames = {
+    "embedding", "attn_norm", "q_proj",   "k_proj", "v_proj",    "q_bias",  "k_bias",    "v_bias",     "q_norm",
+    "k_norm",    "o_proj",    "ffn_norm", "router", "gate_proj", "up_proj", "down_proj", "final_norm", "lm_head"};
+
+// "model.layers.{L}.x" with layer 7 -> "model.layers.7.x".
+std::string fill_in(std::string_view pattern, int layer, int expert) {
+    std::string name;
+    for (std::size_t i = 0; i < pattern.size(); ++i) {
+        if (pattern.substr(i, 3) == "{L}" || pattern.substr(i, 3) == "{E}") {
+            name += std::to_string(pattern[i + 1] == 'L' ? layer : expert);
+            i += 2;
+        } else {
+            name += pattern[i];
+        }
+    }
+    return name;
+}
+
+// Appends tensors to the list, finding each one's name and shape.
+class Lister {
+  public:
+    explicit Lister(const ModelPlan& plan) : plan_(plan), family_(family_of(plan)) {}
+
+    void add(TensorRole role, int layer = -1, int expert = -1) {
+        list_.push_back(
+            {role, layer, expert, fill_in(pattern(role, expert >= 0), layer, expert), shape_of(plan_, role, layer)});
+    }
+    void add_all(std::initializer_list<TensorRole> roles, int layer, int expert = -1) {
+        for (const TensorRole role : roles) add(role, layer, expert);
+    }
+    std::vector<TensorSpec> take() { return std::move(list_); }
+
+  private:
+    std::string_view pattern(TensorRole role, bool of_expert) const {
+        for (const TensorName& name : family_.names) {
+            if (name.role == role && name.of_expert == of_expert) return name.pattern;
+        }
+        fail(ErrorKind::internal, "The family {} has no name for the tensor {}{}.", family_.name, name_of(role),
+             of_expert ? " of an expert" : "");
+    }
+
+    const ModelPlan& plan_;
+    const Family& family_;
+    std::vector<TensorSpec> list_;
+};
+
+void add_layer(Lister& list, const ModelPlan& plan, int layer) {
+    using enum TensorRole;
+    list.add_all({attn_norm, q_proj, k_proj, v_proj}, layer);
+    if (plan.attention.qkv_bias) list.add_all({q_bias, k_bias, v_bias}, layer);
+    if (plan.attention.qk_norm == QkNorm::per_head) list.add_all({q_norm, k_norm}, layer);
+    list.add_all({o_proj, ffn_norm}, layer);
+    if (plan.layers[static_cast<std::size_t>(layer)].kind == LayerKind::dense) {
+        list.add_all({gate_proj, up_proj, down_proj}, layer);
+        return;
+    }
+    list.add(router, layer);
+    for (int expert = 0; expert < plan.moe.experts; ++expert)
+        list.add_all({gate_proj, up_proj, down_proj}, layer, expert);
+}
+
+}  // namespace
+
+std::string_view name_of(TensorRole role) { return kRoleNames[static_cast<std::size_t>(role)]; }
+
+std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int layer) {
+    const std::int64_t hidden = plan.hidden;
+    const std::int64_t head_dim = plan.attention.head_dim;
+    const std::int64_t q_width = plan.attention.q_heads * head_dim;
+    const std::int64_t kv_width = plan.attention.kv_heads * head_dim;
+    const auto intermediate = [&]() -> std::int64_t {
+        return plan.layers.at(static_cast<std::size_t>(layer)).intermediate;
+    };
+    switch (role) {
+        case TensorRole::embedding:
+        case TensorRole::lm_head:
+            return {plan.vocab_size, hidden};
+        case TensorRole::attn_norm:
+        case TensorRole::ffn_norm:
+        case TensorRole::final_norm:
+            return {hidden};
+        case TensorRole::q_proj:
+            return {q_width, hidden};
+        case TensorRole::k_proj:
+        case TensorRole::v_proj:
+            return {kv_width, hidden};
+        case TensorRole::q_bias:
+            return {q_width};
+        case TensorRole::k_bias:
+        case TensorRole::v_bias:
+            return {kv_width};
+        case TensorRole::q_norm:
+        case TensorRole::k_norm:
+            return {head_dim};
+        case TensorRole::o_proj:
+            return {hidden, q_width};
+        case TensorRole::router:
+            return {plan.moe.experts, hidden};
+        case TensorRole::gate_proj:
+        case TensorRole::up_proj:
+            return {intermediate(), hidden};
+        case TensorRole::down_proj:
+            return {hidden, intermediate()};
+    }
+    fail(ErrorKind::internal, "There is no tensor role {}.", static_cast<int>(role));
+}
+
+std::vector<TensorSpec> tensor_list(const ModelPlan& plan) {
+    Lister list(plan);
+    list.add(TensorRole::embedding);
+    for (int layer = 0; layer < plan.layer_count; ++layer) add_layer(list, plan, layer);
+    list.add(TensorRole::final_norm);
+    if (!plan.tie_embeddings) list.add(TensorRole::lm_head);
+    return list.take();
+}
+
+}  // namespace argosy
