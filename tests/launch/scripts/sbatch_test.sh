@@ -29,6 +29,7 @@ script=$source/launch/scripts/argosy.sbatch
 SRUN_STATUS=0 bash "$script" >"$work/out" 2>&1
 check "a finished job exits 0" test $? -eq 0
 check "srun starts ranks through PMIx" has "$work/srun" "--mpi=pmix"
+check "an orderly exit with 75 is not a reason to kill ranks" has "$work/srun" "--kill-on-bad-exit=0 --wait="
 check "srun starts argosy run" has "$work/srun" "argosy run --model model --input requests.jsonl --run-dir out"
 check "a finished job is not requeued" test ! -e "$work/scontrol"
 
