@@ -15,7 +15,7 @@ constexpr int kPositionsMax = 1 << 30;
 
 // transformers 5 keeps theta and scaling together in "rope_parameters"; earlier files have "rope_theta" and
 // "rope_scaling".
-RopePlan read_rope(const JsonObject& config, const DecoderDefaults& defaults, int head_dim, int max_positions) {
+RopePlan read_rope(const JsonObject& config, const DecoderDefaults& defaults, int head_dim) {
     RopePlan rope;
     rope.rotary_dim = head_dim;
     if (head_dim % 2 != 0)
@@ -43,12 +43,11 @@ RopePlan read_rope(const JsonObject& config, const DecoderDefaults& defaults, in
         scaling.reject("high_freq_factor", fmt::format("is {}; it must be above low_freq_factor, which is {}",
                                                        rope.scaling.high_freq_factor, rope.scaling.low_freq_factor));
     }
-    rope.scaling.original_max_positions =
-        static_cast<int>(scaling.integer_or("original_max_position_embeddings", max_positions, 1, kPositionsMax));
+    rope.scaling.original_max_positions = read_int(scaling, "original_max_position_embeddings", 1, kPositionsMax);
     return rope;
 }
 
-AttentionPlan read_attention(const JsonObject& config, const DecoderDefaults& defaults, int hidden, int max_positions) {
+AttentionPlan read_attention(const JsonObject& config, const DecoderDefaults& defaults, int hidden) {
     AttentionPlan attention;
     attention.q_heads = read_int(config, "num_attention_heads", 1, kHeadsMax);
     // null means "as many as q heads", absent means the family's default, which may be a number.
@@ -78,7 +77,7 @@ AttentionPlan read_attention(const JsonObject& config, const DecoderDefaults& de
     }
     // The authors' head_dim^-0.5. A square root is exact to the last bit on every machine (IEEE 754).
     attention.softmax_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(attention.head_dim)));
-    attention.rope = read_rope(config, defaults, attention.head_dim, max_positions);
+    attention.rope = read_rope(config, defaults, attention.head_dim);
     return attention;
 }
 
@@ -127,7 +126,7 @@ ModelPlan read_decoder(const JsonObject& config, const DecoderDefaults& defaults
         static_cast<int>(config.integer_or("max_position_embeddings", defaults.max_positions, 1, kPositionsMax));
     plan.rms_eps = static_cast<float>(config.number_or("rms_norm_eps", defaults.rms_eps, 0.0, 1.0));
     plan.tie_embeddings = config.boolean_or("tie_word_embeddings", false);
-    plan.attention = read_attention(config, defaults, plan.hidden, plan.max_positions);
+    plan.attention = read_attention(config, defaults, plan.hidden);
     plan.dtype = read_dtype(config);
     read_token_ids(config, defaults, plan);
     return plan;

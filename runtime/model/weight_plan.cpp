@@ -1,0 +1,229 @@
+// Slices of weights, and what they add up to.
+#include "runtime/model/weight_plan.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/base/error.hpp"
+
+namespace argosy {
+
+namespace {
+
+void check_part(std::string_view name, int rank, int parts) {
+    if (parts < 1 || rank < 0 || rank >= parts) {
+        fail(ErrorKind::usage, "There is no {} rank {} of {}; ranks count from 0 to one less than {}.", name, rank,
+             parts, name);
+    }
+}
+
+// Leaves can be dealt out evenly to 1, 2, 4 or 8 ranks only.
+void check_leaf_part(std::string_view name, int rank, int parts) {
+    check_part(name, rank, parts);
+    if (parts > kLeafCount || kLeafCount % parts != 0)
+        fail(ErrorKind::usage, "{} is {}; it must be 1, 2, 4 or 8.", name, parts);
+}
+
+}  // namespace
+
+HeadRange q_heads_of(const ModelPlan& plan, int tp_rank, int tp) {
+    check_leaf_part("tp", tp_rank, tp);
+    const int leaves = kLeafCount / tp;
+    return {static_cast<int>(leaf_begin(plan.attention.q_heads, tp_rank * leaves)),
+            static_cast<int>(leaf_begin(plan.attention.q_heads, (tp_rank + 1) * leaves))};
+}
+
+HeadRange kv_heads_of(const ModelPlan& plan, int tp_rank, int tp) {
+    const HeadRange q = q_heads_of(plan, tp_rank, tp);
+    if (q.empty()) return {};
+    const int q_per_kv = plan.attention.q_heads / plan.attention.kv_heads;
+    return {q.begin / q_per_kv, (q.end - 1) / q_per_kv + 1};
+}
+
+ExpertRange experts_of(const ModelPlan& plan, int ep_rank, int ep) {
+    check_part("ep", ep_rank, ep);
+    const std::int64_t experts = plan.moe.experts;
+    return {static_cast<int>(experts * ep_rank / ep), static_cast<int>(experts * (ep_rank + 1) / ep)};
+}
+
+int owner_of_expert(const ModelPlan& plan, int expert, int ep) {
+    check_part("ep", 0, ep);
+    if (expert < 0 || expert >= plan.moe.experts) {
+        fail(ErrorKind::internal, "There is no expert {} of {}.", expert, plan.moe.experts);
+    }
+    // The last rank g with experts * g / ep <= expert in whole numbers, that is experts * g < (expert + 1) * ep.
+    return static_cast<int>(((expert + 1) * std::int64_t{ep} - 1) / plan.moe.experts);
+}
+
+VocabRange vocab_of(const ModelPlan& plan, int tp_rank, int tp) {
+    check_part("tp", tp_rank, tp);
+    const std::int64_t units = (std::int64_t{plan.vocab_size} + kVocabUnitRows - 1) / kVocabUnitRows;
+    const auto bound = [&](int rank) {
+        return static_cast<int>(std::min<std::int64_t>(units * rank / tp * kVocabUnitRows, plan.vocab_size));
+    };
+    return {bound(tp_rank), bound(tp_rank + 1)};
+}
+
+LeafShare attention_leaves(const ModelPlan& plan, int tp_rank, int tp) {
+    check_leaf_part("tp", tp_rank, tp);
+    return leaf_share(plan.attention.q_heads, plan.attention.head_dim, tp_rank, tp);
+}
+
+LeafShare dense_leaves(const ModelPlan& plan, int layer, int tp_rank, int tp) {
+    check_leaf_part("tp", tp_rank, tp);
+    return leaf_share(plan.layers.at(static_cast<std::size_t>(layer)).intermediate, 1, tp_rank, tp);
+}
+
+LeafShare expert_leaves(const ModelPlan& plan, int etp_rank, int etp) {
+    check_leaf_part("etp", etp_rank, etp);
+    return leaf_share(plan.moe.intermediate, 1, etp_rank, etp);
+}
+
+namespace {
+
+TensorSlice rows_of(const TensorSpec& tensor, std::int64_t begin, std::int64_t end) {
+    const std::int64_t columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
+    return begin < end ? TensorSlice{begin, end, 0, columns} : TensorSlice{};
+}
+
+TensorSlice columns_of(const TensorSpec& tensor, std::int64_t begin, std::int64_t end) {
+    return begin < end ? TensorSlice{0, tensor.shape[0], begin, end} : TensorSlice{};
+}
+
+TensorSlice head_rows(const ModelPlan& plan, const TensorSpec& tensor, HeadRange heads) {
+    const std::int64_t head_dim = plan.attention.head_dim;
+    return rows_of(tensor, heads.begin * head_dim, heads.end * head_dim);
+}
+
+// Gate and up rows and down columns follow the same leaves.
+TensorSlice feed_forward_slice(const ModelPlan& plan, const TensorSpec& tensor, const LayoutShare& share) {
+    if (tensor.expert >= 0) {
+        const ExpertRange owned = experts_of(plan, share.ep_rank, share.ep);
+        if (tensor.expert < owned.begin || tensor.expert >= owned.end) return {};
+    }
+    const LeafShare leaves = tensor.expert >= 0 ? expert_leaves(plan, share.etp_rank, share.etp)
+                                                : dense_leaves(plan, tensor.layer, share.tp_rank, share.tp);
+    return tensor.role == TensorRole::down_proj ? columns_of(tensor, leaves.k_begin, leaves.k_end)
+                                                : rows_of(tensor, leaves.k_begin, leaves.k_end);
+}
+
+}  // namespace
+
+TensorSlice slice_of(const ModelPlan& plan, const TensorSpec& tensor, const LayoutShare& share) {
+    switch (tensor.role) {
+        case TensorRole::q_proj:
+        case TensorRole::q_bias:
+            return head_rows(plan, tensor, q_heads_of(plan, share.tp_rank, share.tp));
+        case TensorRole::k_proj:
+        case TensorRole::v_proj:
+        case TensorRole::k_bias:
+        case TensorRole::v_bias:
+            return head_rows(plan, tensor, kv_heads_of(plan, share.tp_rank, share.tp));
+        case TensorRole::o_proj: {
+            const LeafShare leaves = attention_leaves(plan, share.tp_rank, share.tp);
+            return columns_of(tensor, leaves.k_begin, leaves.k_end);
+        }
+        case TensorRole::gate_proj:
+        case TensorRole::up_proj:
+        case TensorRole::down_proj:
+            return feed_forward_slice(plan, tensor, share);
+        case TensorRole::lm_head: {
+            const VocabRange rows = vocab_of(plan, share.tp_rank, share.tp);
+            return rows_of(tensor, rows.begin, rows.end);
+        }
+        case TensorRole::embedding:
+        case TensorRole::attn_norm:
+        case TensorRole::q_norm:
+        case TensorRole::k_norm:
+        case TensorRole::ffn_norm:
+        case TensorRole::router:
+        case TensorRole::final_norm:
+            return rows_of(tensor, 0, tensor.shape[0]);
+    }
+    fail(ErrorKind::internal, "There is no tensor role {}.", static_cast<int>(tensor.role));
+}
+
+std::string_view name_of(WeightClass weight_class) {
+    constexpr std::array<std::string_view, kWeightClassCount> names = {"attention", "experts", "dense", "embedding",
+                                                                       "head",      "norms",   "router"};
+    return names[static_cast<std::size_t>(weight_class)];
+}
+
+WeightClass class_of(const TensorSpec& tensor) {
+    switch (tensor.role) {
+        case TensorRole::embedding:
+            return WeightClass::embedding;
+        case TensorRole::lm_head:
+            return WeightClass::head;
+        case TensorRole::router:
+            return WeightClass::router;
+        case TensorRole::gate_proj:
+        case TensorRole::up_proj:
+        case TensorRole::down_proj:
+            return tensor.expert >= 0 ? WeightClass::experts : WeightClass::dense;
+        case TensorRole::attn_norm:
+        case TensorRole::ffn_norm:
+        case TensorRole::final_norm:
+        case TensorRole::q_norm:
+        case TensorRole::k_norm:
+            return WeightClass::norms;
+        default:
+            return WeightClass::attention;
+    }
+}
+
+std::int64_t WeightBytes::total() const { return std::accumulate(of_class.begin(), of_class.end(), std::int64_t{0}); }
+
+namespace {
+
+// size_of_tensor(i): bytes of one element of tensor i of the list.
+template <class SizeOfTensor>
+WeightBytes add_up(const ModelPlan& plan, const LayoutShare& share, const SizeOfTensor& size_of_tensor) {
+    WeightBytes bytes;
+    const std::vector<TensorSpec> tensors = tensor_list(plan);
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        bytes[class_of(tensors[i])] += slice_of(plan, tensors[i], share).elements() * size_of_tensor(i);
+        if (plan.tie_embeddings && tensors[i].role == TensorRole::embedding) {
+            bytes[WeightClass::head] +=
+                std::int64_t{vocab_of(plan, share.tp_rank, share.tp).count()} * plan.hidden * size_of_tensor(i);
+        }
+    }
+    return bytes;
+}
+
+}  // namespace
+
+WeightBytes weight_bytes(const ModelPlan& plan, std::int64_t bytes_per_element, const LayoutShare& share) {
+    return add_up(plan, share, [&](std::size_t) { return bytes_per_element; });
+}
+
+WeightBytes weight_bytes(const ModelPlan& plan, std::span<const StoredTensor> stored, const LayoutShare& share) {
+    return add_up(plan, share, [&](std::size_t i) {
+        if (i >= stored.size())
+            fail(ErrorKind::internal, "{} stored tensors are fewer than the plan's.", stored.size());
+        return static_cast<std::int64_t>(size_of(stored[i].dtype));
+    });
+}
+
+ParameterCount count_parameters(const ModelPlan& plan) {
+    ParameterCount count;
+    for (const TensorSpec& tensor : tensor_list(plan)) {
+        std::int64_t elements = 1;
+        for (const std::int64_t extent : tensor.shape) elements *= extent;
+        count.total += elements;
+        // Experts of a layer are equally large, so which top_k of them are chosen does not matter.
+        if (tensor.expert < plan.moe.top_k || tensor.expert < 0) count.active += elements;
+    }
+    return count;
+}
+
+std::int64_t kv_bytes_per_token(const ModelPlan& plan, DType kv_dtype) {
+    return kv_bytes_per_token(plan, kv_dtype, 0, 1);
+}
+
+std::int64_t kv_bytes_per_token(const ModelPlan& plan, DType kv_dtype, int tp_rank, int tp) {
+    const std::int64_t elements = std::int64_t{kv_heads_of(plan, tp_rank, tp).count()} * plan.attention.head_dim;
+    return 2 * plan.layer_count * elements * static_cast<std::int64_t>(size_of(kv_dtype));
+}
+
+}  // namespace argosy
