@@ -1,0 +1,81 @@
+// Request lines: one line of an input file becomes a ParsedRequest, or a LineError that says what is wrong with it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+
+#include "runtime/schedule/request.hpp"
+#include "runtime/schedule/token_hash.hpp"
+
+namespace argosy {
+
+enum class InputFormat {
+    jsonl,  // OpenAI batch lines or {"prompt": ...} lines, told apart line by line
+    text,   // every line is a prompt
+};
+
+// "jsonl" or "text"; anything else is ErrorKind::usage.
+InputFormat parse_input_format(std::string_view name);
+
+// What a line leaves out. The members' own values are OpenAI's; a model's generation_config.json replaces some of them.
+struct GenerationDefaults {
+    int max_tokens = 16;
+    int n = 1;
+    double temperature = 1;
+    double top_p = 1;
+    double min_p = 0;
+    int top_k = 0;
+    std::uint64_t seed = 0;  // the job's --seed; requests differ by identity
+    bool operator==(const GenerationDefaults&) const = default;
+};
+
+// A line that was understood. Tokenizing is the caller's: either request.prompt holds the ids that the line gave, or
+// `text` the prompt.
+struct ParsedRequest {
+    Request request;
+    std::optional<std::string> text;  // set: the prompt as text, request.prompt is empty
+    std::string model;                // the body's model, as given; empty when none
+    std::string
+        metadata;  // a JSON object with the members of a prompt line that are not ours; empty when there are none
+    bool operator==(const ParsedRequest&) const = default;
+};
+
+// A line that gets an error record instead of an answer.
+struct LineError {
+    std::int64_t line = 0;
+    std::string id;  // as far as it could be read
+    std::string
+        code;  // OpenAI's style: "invalid_json", "unsupported_field", "invalid_value", ... (listed in request_file.cpp)
+    std::string sentence;  // what is wrong, where, what to do
+    std::string metadata;  // as in ParsedRequest, as far as it could be read
+    bool operator==(const LineError&) const = default;
+};
+
+// A line as InputIndex::read_line gives it: without its end. Never throws for what a line holds. Blank lines are not
+// lines of work: the caller skips them with is_blank().
+std::variant<ParsedRequest, LineError> parse_request_line(std::string_view text, std::int64_t line, InputFormat format,
+                                                          const GenerationDefaults& defaults);
+
+// True when nothing but spaces and tabs stands in it.
+bool is_blank(std::string_view text);
+
+// Enforces that names are unique over the input. Keeps 128 bits per name, not the name.
+class UniqueNames {
+  public:
+    // Claims the name of a line (request_name). An error when an earlier claim has it; the sentence names that line.
+    std::optional<LineError> claim(std::string_view id, std::int64_t line);
+
+  private:
+    std::unordered_map<Digest128, std::int64_t, Digest128Hash> first_line_;
+};
+
+// Names of the settings that a request may carry, in alphabetical order, and the nearest of them to a name (edit
+// distance).
+std::string honoured_fields();
+std::string_view nearest_field(std::string_view name);
+
+}  // namespace argosy
