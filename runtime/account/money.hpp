@@ -31,9 +31,11 @@ __int128 divide_rounded(__int128 numerator, __int128 denominator);
 // tokens.
 std::optional<std::int64_t> price_per_million(std::int64_t amount, std::int64_t tokens);
 
-// The same from a rate: nanodollars per million tokens of `devices` devices at nano_per_hour each that together produce
-// tokens_per_second. Source of the formula: usd_per_m = usd_per_hour / (3600 tokens_per_second) 1e6.
-double price_per_million_at_rate(double price_per_device_hour, double devices, double tokens_per_second);
+// The same from a rate: nanodollars per million tokens of `devices` devices at price_nano_per_hour each that together
+// produce tokens_milli_per_second / 1000 tokens per second; nothing for no tokens or where it does not fit 64 bits.
+// Source of the formula: dollars per million = dollars per hour / (3600 tokens per second) 1e6.
+std::optional<std::int64_t> price_per_million_at_rate(std::int64_t price_nano_per_hour, std::int64_t devices,
+                                                      std::int64_t tokens_milli_per_second);
 
 // "5.200" from 5'200'000'000 with 3 decimals, rounded half away from zero.
 std::string decimal(__int128 nano, int decimals);

@@ -1,0 +1,69 @@
+// POP efficiencies from the accounts of all ranks.
+#include "runtime/account/efficiency.hpp"
+
+#include <algorithm>
+
+namespace argosy {
+
+bool is_useful(Account account) {
+    switch (account) {
+        case Account::attention:
+        case Account::dense_block:
+        case Account::router:
+        case Account::experts:
+        case Account::logits:
+        case Account::sample:
+            return true;
+        default:
+            return false;
+    }
+}
+
+bool is_stepping(Account account) {
+    switch (account) {
+        case Account::schedule:
+        case Account::leaf_sum:
+        case Account::dispatch_combine:
+        case Account::step_control:
+        case Account::wait:
+        case Account::no_work:
+            return true;
+        default:
+            return is_useful(account);
+    }
+}
+
+Efficiency efficiency_of(std::span<const RankLedger> ranks) {
+    Efficiency e;
+    std::int64_t useful_max_ns = 0;
+    std::int64_t stepping_max_ns = 0;
+    double core_ns = 0;
+    for (const RankLedger& rank : ranks) {
+        std::int64_t useful_ns = 0;
+        std::int64_t stepping_ns = 0;
+        for (const auto& phase : rank.totals_ns) {
+            for (int a = 0; a < kAccountCount; ++a) {
+                const std::int64_t ns = phase[static_cast<std::size_t>(a)];
+                if (is_useful(static_cast<Account>(a))) useful_ns += ns;
+                if (is_stepping(static_cast<Account>(a))) stepping_ns += ns;
+            }
+        }
+        e.useful_ns += useful_ns;
+        useful_max_ns = std::max(useful_max_ns, useful_ns);
+        stepping_max_ns = std::max(stepping_max_ns, stepping_ns);
+        e.cpu_ns += rank.cpu_ns;
+        core_ns += static_cast<double>(rank.life_ns()) * static_cast<double>(rank.cores_milli) / 1000.0;
+    }
+    const auto n = static_cast<std::int64_t>(ranks.size());
+    e.imbalance_ns = n * useful_max_ns - e.useful_ns;
+    e.communication_ns = n * (stepping_max_ns - useful_max_ns);
+    if (core_ns > 0) e.cpu_utilisation = static_cast<double>(e.cpu_ns) / core_ns;
+    if (useful_max_ns <= 0) return e;
+    e.known = true;
+    e.load_balance = static_cast<double>(e.useful_ns) / (static_cast<double>(n) * static_cast<double>(useful_max_ns));
+    e.communication = static_cast<double>(useful_max_ns) / static_cast<double>(stepping_max_ns);
+    e.parallel = e.load_balance * e.communication;
+    return e;
+}
+
+}  // namespace argosy
