@@ -1,0 +1,114 @@
+// The one list of backends: what each is, and whether the machine at hand can run it.
+#include "kernels/backend.hpp"
+
+#include <immintrin.h>
+#include <omp.h>
+
+#include <array>
+
+#include "kernels/base/error.hpp"
+#include "kernels/base/nearest.hpp"
+#if defined(ARGOSY_WITH_CPU)
+#include "kernels/cpu/cpu_ops.hpp"
+#endif
+#include "kernels/reference/reference_ops.hpp"
+
+namespace argosy {
+namespace {
+
+// Each answers with the reason why this machine cannot run it; "" if it can.
+[[maybe_unused]] std::string missing_for_avx2() {
+    __builtin_cpu_init();
+    const bool here = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return here ? "" : "This CPU lacks AVX2, FMA or F16C.";
+}
+[[maybe_unused]] std::string missing_for_avx512() {
+    if (std::string reason = missing_for_avx2(); !reason.empty()) return reason;
+    const bool here = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    return here ? "" : "This CPU lacks AVX-512 (F, BW, VL and DQ are needed).";
+}
+std::string missing_for_any() { return ""; }
+std::string missing_for_cuda() { return "This build holds no CUDA backend."; }
+
+const Ops& no_ops() { fail(ErrorKind::internal, "A backend was asked for its ops although it cannot run here."); }
+
+struct Known {
+    std::string_view name;
+    std::string_view backend;  // what the user types as backend
+    std::string_view isa;      // and as isa, where it matters
+    std::string (*missing)();
+    const Ops& (*ops)();
+};
+constexpr std::array kKnown {
+#if defined(ARGOSY_WITH_CPU)
+    Known{"cpu-avx512", "cpu", "avx512", missing_for_avx512, cpu_avx512_ops},
+        Known{"cpu-avx2", "cpu", "avx2", missing_for_avx2, cpu_avx2_ops},
+        Known{"cpu-portable", "cpu", "portable", missing_for_any, cpu_portable_ops},
+#endif
+        Known{"reference", "reference", "", missing_for_any, reference_ops},
+        Known{"cuda", "cuda", "", missing_for_cuda, no_ops},
+};
+
+[[noreturn]] void fail_unknown(std::string_view what, std::string_view word, std::span<const std::string_view> names) {
+    std::string list;
+    for (const std::string_view name : names) list += fmt::format("{}{}", list.empty() ? "" : ", ", name);
+    const std::string near = nearest(word, names);
+    fail(ErrorKind::usage, "There is no {} '{}'.{} Known: {}.", what, word,
+         near.empty() ? "" : fmt::format(" Did you mean '{}'?", near), list);
+}
+
+void check_word(std::string_view what, std::string_view word, std::span<const std::string_view> names) {
+    for (const std::string_view name : names) {
+        if (name == word) return;
+    }
+    fail_unknown(what, word, names);
+}
+
+std::string runnable_names() {
+    std::string list;
+    for (const BackendEntry& entry : backends()) {
+        if (entry.ops != nullptr) list += fmt::format("{}{}", list.empty() ? "" : ", ", entry.name);
+    }
+    return list;
+}
+
+// MXCSR: round to nearest, no flush of denormal results, denormal operands taken as they are. The sticky exception
+// flags stay.
+void set_environment() { _mm_setcsr(_mm_getcsr() & ~(_MM_ROUND_MASK | _MM_FLUSH_ZERO_MASK | 0x0040U)); }
+
+}  // namespace
+
+std::vector<BackendEntry> backends() {
+    std::vector<BackendEntry> list;
+    for (const Known& known : kKnown) {
+        std::string reason = known.missing();
+        const Ops* ops = reason.empty() ? &known.ops() : nullptr;
+        list.push_back({known.name, ops, std::move(reason)});
+    }
+    return list;
+}
+
+const Ops& select_backend(std::string_view backend, std::string_view isa) {
+    constexpr std::array<std::string_view, 4> kBackends{"auto", "cpu", "reference", "cuda"};
+    constexpr std::array<std::string_view, 4> kIsas{"auto", "avx512", "avx2", "portable"};
+    check_word("backend", backend, kBackends);
+    check_word("isa", isa, kIsas);
+    const std::string_view wanted = backend == "auto" ? "cpu" : backend;
+    std::string reason;
+    for (const Known& known : kKnown) {
+        if (known.backend != wanted || (wanted == "cpu" && isa != "auto" && known.isa != isa)) continue;
+        reason = known.missing();
+        if (reason.empty()) return known.ops();
+    }
+    fail(ErrorKind::usage, "Backend '{}' with isa '{}' cannot run here. {} These can: {}.", backend, isa, reason,
+         runnable_names());
+}
+
+void prepare_threads(int threads) {
+    set_environment();
+#pragma omp parallel num_threads(threads)
+    set_environment();
+}
+
+}  // namespace argosy

@@ -1,0 +1,99 @@
+// Paged attention over the stored keys and values (rule R5).
+#include <algorithm>
+#include <vector>
+
+#include "kernels/base/elementary.hpp"
+#include "kernels/reference/kv_block.hpp"
+#include "kernels/reference/matrix.hpp"
+#include "kernels/reference/reference_ops.hpp"
+#include "kernels/reference/row_sum.hpp"
+
+namespace argosy::reference {
+namespace {
+
+constexpr int kSegmentKeys = 64;  // keys are cut at absolute multiples of this
+
+// What is known of a set of keys: the largest score m, l = sum of exp(score - m), o[d] = sum of exp(score - m) * v[d].
+struct Partial {
+    float m = 0;
+    float l = 0;
+    std::vector<float> o;  // [head_dim]
+};
+
+// One query head: its vector, and where its keys stand.
+struct Query {
+    const float* q;
+    const KvLayer* kv;
+    const std::int32_t* blocks;
+    int kv_head;
+    float scale;
+};
+
+std::int64_t slot_of(const Query& query, int key) {
+    return std::int64_t{query.blocks[key / kKvBlockTokens]} * kKvBlockTokens + key % kKvBlockTokens;
+}
+
+// Keys [begin, end) of one segment.
+Partial attend_segment(const Query& query, int begin, int end) {
+    const int dim = query.kv->spec.head_dim;
+    const DType dtype = query.kv->spec.dtype;
+    float p[kSegmentKeys];
+    Partial part;
+    part.m = -__builtin_inff();
+    for (int key = begin; key < end; ++key) {
+        const std::byte* k = kv_vector(*query.kv, slot_of(query, key), 0, query.kv_head);
+        float sum = 0;
+        for (int d = 0; d < dim; ++d) sum = fma_f32(query.q[d], load(k, dtype, d), sum);
+        p[key - begin] = sum * query.scale;
+        part.m = vmax(p[key - begin], part.m);
+    }
+    RowSum sum;
+    part.o.assign(static_cast<std::size_t>(dim), 0.0F);
+    for (int key = begin; key < end; ++key) {
+        const float weight = exp_lanes(p[key - begin] - part.m);
+        const std::byte* v = kv_vector(*query.kv, slot_of(query, key), 1, query.kv_head);
+        sum.add(key - begin, weight);
+        for (int d = 0; d < dim; ++d) part.o[d] = fma_f32(weight, load(v, dtype, d), part.o[d]);
+    }
+    part.l = sum.join();
+    return part;
+}
+
+void merge(Partial& whole, const Partial& next) {
+    const float m = vmax(whole.m, next.m);
+    const float a = exp_lanes(whole.m - m);
+    const float b = exp_lanes(next.m - m);
+    whole.l = fma_f32(next.l, b, whole.l * a);
+    for (std::size_t d = 0; d < whole.o.size(); ++d) whole.o[d] = fma_f32(next.o[d], b, whole.o[d] * a);
+    whole.m = m;
+}
+
+}  // namespace
+
+void attention(const AttentionArgs& args, const Stream&) {
+    const std::int64_t columns = std::int64_t{args.q_heads} * args.head_dim;
+    for (int s = 0; s < args.spans; ++s) {
+        const AttentionSpan& span = args.span[s];
+        for (int i = 0; i < span.rows; ++i) {
+            for (int head = 0; head < args.q_heads; ++head) {
+                const std::int64_t at = (span.row_begin + i) * columns + std::int64_t{head} * args.head_dim;
+                const int per_kv_head = args.q_to_kv != nullptr ? 1 : args.q_heads / args.kv.spec.kv_heads;
+                const int kv_head = args.q_to_kv != nullptr ? args.q_to_kv[head] : head / per_kv_head;
+                const Query query{args.q + at, &args.kv, span.blocks, kv_head, args.scale};
+                const int keys = span.first_position + i + 1;
+                Partial whole;
+                for (int begin = 0; begin < keys; begin += kSegmentKeys) {
+                    const Partial next = attend_segment(query, begin, std::min(begin + kSegmentKeys, keys));
+                    if (begin == 0) {
+                        whole = next;
+                    } else {
+                        merge(whole, next);
+                    }
+                }
+                for (int d = 0; d < args.head_dim; ++d) args.out[at + d] = whole.o[d] / whole.l;
+            }
+        }
+    }
+}
+
+}  // namespace argosy::reference

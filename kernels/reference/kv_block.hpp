@@ -1,0 +1,20 @@
+// How the reference lays a KV block out: [2 (k, v), kv_heads, kKvBlockTokens, head_dim] of the KV dtype.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/ops.hpp"
+
+namespace argosy::reference {
+
+// Start of the vector of one token: what = 0 for k, 1 for v; slot = block * kKvBlockTokens + offset within the block.
+inline std::byte* kv_vector(const KvLayer& layer, std::int64_t slot, int what, int head) {
+    const KvSpec& spec = layer.spec;
+    const std::int64_t block = slot / kKvBlockTokens;
+    const std::int64_t token = slot % kKvBlockTokens;
+    const std::int64_t element = ((std::int64_t{what} * spec.kv_heads + head) * kKvBlockTokens + token) * spec.head_dim;
+    return layer.base + block * layer.block_stride_bytes + element * static_cast<std::int64_t>(size_of(spec.dtype));
+}
+
+}  // namespace argosy::reference

@@ -1,0 +1,61 @@
+// A packed weight matrix of the reference: row-major [n, k] of its dtype, and rule R3's chain over it.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/base/fma.hpp"
+#include "kernels/ops.hpp"
+#include "kernels/quant/bf16.hpp"
+#include "kernels/quant/f16.hpp"
+
+namespace argosy::reference {
+
+// Element `index` of an array of dtype f32, bf16 or f16, decoded exactly.
+inline float load(const void* data, DType dtype, std::int64_t index) {
+    switch (dtype) {
+        case DType::bf16:
+            return decode_bf16(static_cast<const std::uint16_t*>(data)[index]);
+        case DType::f16:
+            return decode_f16(static_cast<const std::uint16_t*>(data)[index]);
+        default:
+            return static_cast<const float*>(data)[index];
+    }
+}
+
+// Stores as f32, or as bf16 rounded to nearest even.
+inline void store(void* data, DType dtype, std::int64_t index, float value) {
+    if (dtype == DType::bf16) {
+        static_cast<std::uint16_t*>(data)[index] = encode_bf16(value);
+    } else {
+        static_cast<float*>(data)[index] = value;
+    }
+}
+
+// Sum over k in [k_begin, k_end) of x[k] * w[row][k], one chain in order from 0.
+inline float chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin, std::int64_t k_end) {
+    float sum = 0;
+    for (std::int64_t k = k_begin; k < k_end; ++k)
+        sum = fma_f32(x[k], load(w.data, w.spec.dtype, row * w.spec.k + k), sum);
+    return sum;
+}
+
+// A value that may be absent, and the join of two: an absent side passes the other through (rule R2).
+struct Part {
+    bool present = false;
+    float value = 0;
+};
+inline Part join(Part lower, Part upper) {
+    if (!lower.present) return upper;
+    if (!upper.present) return lower;
+    return {true, lower.value + upper.value};
+}
+
+// The tree over count (1, 2, 4 or 8) parts: ((01)(23))((45)(67)). Overwrites part.
+inline Part join_tree(Part* part, int count) {
+    for (int width = count; width > 1; width /= 2) {
+        for (int i = 0; i < width / 2; ++i) part[i] = join(part[2 * i], part[2 * i + 1]);
+    }
+    return part[0];
+}
+
+}  // namespace argosy::reference

@@ -1,0 +1,36 @@
+// Row-parallel products and the join of the ranks' parts (rule R2).
+#include "kernels/reference/matrix.hpp"
+#include "kernels/reference/reference_ops.hpp"
+
+namespace argosy::reference {
+
+void leaf_projection(const LeafProjectionArgs& args, const Stream&) {
+    for (int group = 0; group < args.groups; ++group) {
+        const WeightMatrix& weight = args.weight[group];
+        const LeafCut& cut = weight.spec.cut;
+        for (std::int64_t row = args.group_begin[group]; row < args.group_begin[group + 1]; ++row) {
+            for (std::int64_t i = 0; i < weight.spec.n; ++i) {
+                Part leaf[kLeafCount];
+                for (int j = 0; j < cut.count; ++j) {
+                    if (!cut.present(j)) continue;
+                    leaf[j] = {true, chain(weight, i, args.x + row * weight.spec.k, cut.begin[j], cut.begin[j + 1])};
+                }
+                args.out[row * weight.spec.n + i] = join_tree(leaf, cut.count).value;
+            }
+        }
+    }
+}
+
+void leaf_join(const LeafJoinArgs& args, const Stream&) {
+    for (std::int64_t i = 0; i < std::int64_t{args.rows} * args.columns; ++i) {
+        Part part[kLeafCount];
+        for (int j = 0; j < args.parts; ++j) {
+            if (args.partial[j] != nullptr) part[j] = {true, args.partial[j][i]};
+        }
+        const Part sum = join_tree(part, args.parts);
+        const Part residual{args.residual != nullptr, args.residual != nullptr ? args.residual[i] : 0.0F};
+        args.out[i] = join(residual, sum).value;
+    }
+}
+
+}  // namespace argosy::reference

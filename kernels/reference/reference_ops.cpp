@@ -1,0 +1,31 @@
+// The table of the reference backend's ops.
+#include "kernels/reference/reference_ops.hpp"
+
+#include "kernels/base/numerics_id.hpp"
+
+namespace argosy {
+
+const Ops& reference_ops() {
+    static constexpr Ops kOps{
+        .name = "reference",
+        .numerics_id = kNumericsId,
+        .packed_bytes = reference::packed_bytes,
+        .pack = reference::pack,
+        .kv_block_bytes = reference::kv_block_bytes,
+        .sample_scratch_bytes = reference::sample_scratch_bytes,
+        .embed = reference::embed,
+        .rms_norm = reference::rms_norm,
+        .qkv = reference::qkv,
+        .attention = reference::attention,
+        .leaf_projection = reference::leaf_projection,
+        .leaf_join = reference::leaf_join,
+        .route = reference::route,
+        .gate_up = reference::gate_up,
+        .combine = reference::combine,
+        .logits = reference::logits,
+        .sample = reference::sample,
+    };
+    return kOps;
+}
+
+}  // namespace argosy
