@@ -1,0 +1,135 @@
+// qkv and attention of every backend: the reference's bits for any batch, chunking, block table and thread count.
+#include "tests/kernels/kv_case.hpp"
+
+namespace argosy::test {
+namespace {
+
+std::vector<KvCase> kv_cases() {
+    const DType bf16 = DType::bf16;
+    const DType f32 = DType::f32;
+    return {
+        {4, 4, 8, 8, f32, {1, 17, 70}},
+        {4, 2, 8, 4, bf16, {33, 129, 5}, bf16},
+        {6, 2, 16, 16, bf16, {150, 64, 65}, bf16, true},
+        {3, 1, 32, 32, f32, {3, 200}, f32, false, true},
+        {2, 2, 64, 64, bf16, {130, 16}, f32, true, true},
+        {5, 1, 80, 20, bf16, {66, 31, 1}, bf16, true},
+        {4, 2, 128, 128, bf16, {257}, bf16},
+        {4, 4, 128, 128, f32, {67, 12}, f32, true},
+    };
+}
+
+TEST_CASE("qkv: q of any rows") {
+    for (const KvCase& shape : kv_cases()) {
+        const KvInputs in = kv_inputs(shape);
+        check_rows("qkv " + shape.name(), shape.tokens(), [&](const Ops& ops, int threads, const Rows& rows) {
+            return KvPool(ops, shape, in, 3).run_qkv(rows, threads);
+        });
+    }
+}
+
+TEST_CASE("qkv and attention: chunks, lone rows, permuted blocks and threads give the whole's bits") {
+    for (const KvCase& shape : kv_cases()) {
+        const KvInputs in = kv_inputs(shape);
+        const KvPool judge(reference_ops(), shape, in, 5);
+        const Floats q = judge.run_qkv(all_rows(shape.tokens()), 1);
+        const Floats expected = judge.run_attention(q, judge.whole_spans(), 1);
+        for (const float value : expected) REQUIRE(value == value);
+
+        for (const Ops* ops : runnable_ops()) {
+            INFO(shape.name() << ", " << ops->name);
+            for (const int threads : {1, 2, 3}) {
+                const KvPool pool(*ops, shape, in, 100 + static_cast<std::uint64_t>(threads));
+                REQUIRE(same_bits(pool.run_qkv(all_rows(shape.tokens()), threads), q));
+                REQUIRE(same_bits(pool.run_attention(q, pool.whole_spans(), threads), expected));
+            }
+            // Keys arrive in chunks of other sizes than the queries are asked in.
+            const KvPool pool(*ops, shape, in, 200);
+            Random random(shape.seed + 9);
+            for (const auto& [first, count] : pool.whole_spans()) {
+                for (int at = 0; at < count;) {
+                    const int rows = std::min(random.between(1, 37), count - at);
+                    Rows chunk = all_rows(rows);
+                    for (int& token : chunk) token += first + at;
+                    pool.run_qkv(chunk, 1 + rows % 3);
+                    at += rows;
+                }
+            }
+            std::vector<std::pair<int, int>> chunks;
+            Rows order;
+            for (const auto& [first, count] : pool.whole_spans()) {
+                for (int at = 0; at < count;) {
+                    const int rows = std::min(random.between(1, 45), count - at);
+                    chunks.push_back({first + at, rows});
+                    at += rows;
+                }
+            }
+            for (int i = static_cast<int>(chunks.size()) - 1; i > 0; --i)
+                std::swap(chunks[i], chunks[random.between(0, i)]);
+            for (const auto& [first, count] : chunks) {
+                for (int i = 0; i < count; ++i) order.push_back(first + i);
+            }
+            const auto columns = static_cast<std::size_t>(shape.q_columns());
+            REQUIRE(same_bits(pool.run_attention(q, chunks, 2), gather(expected, order, columns)));
+            for (int token = 0; token < shape.tokens(); token += 1 + token / 7) {
+                REQUIRE(
+                    same_bits(pool.run_attention(q, {{token, 1}}, 1 + token % 3), gather(expected, {token}, columns)));
+            }
+        }
+    }
+}
+
+// Heads that are sliced over ranks need not begin at a group's first query head.
+TEST_CASE("attention with an explicit map of query heads to kv heads") {
+    const KvCase shape{5, 3, 16, 16, DType::bf16, {90, 20}};
+    const KvInputs in = kv_inputs(shape);
+    const std::vector<std::int32_t> map{2, 0, 0, 1, 2};
+    const KvPool judge(reference_ops(), shape, in, 5);
+    const Floats q = judge.run_qkv(all_rows(shape.tokens()), 1);
+    const Floats expected = judge.run_attention(q, judge.whole_spans(), 1, map.data());
+    // The same with one query head per kv head, three runs of it.
+    for (int head = 0; head < shape.q_heads; ++head) {
+        KvCase single = shape;
+        single.q_heads = 1;
+        const KvPool& pool = judge;
+        KvPool alone(reference_ops(), single, in, 5);
+        alone.layer = pool.layer;
+        alone.blocks = pool.blocks;
+        Floats q_head, expected_head;
+        for (int token = 0; token < shape.tokens(); ++token) {
+            const auto at = static_cast<std::ptrdiff_t>(token * shape.q_columns() + head * shape.head_dim);
+            q_head.insert(q_head.end(), q.begin() + at, q.begin() + at + shape.head_dim);
+            expected_head.insert(expected_head.end(), expected.begin() + at, expected.begin() + at + shape.head_dim);
+        }
+        REQUIRE(same_bits(alone.run_attention(q_head, alone.whole_spans(), 1, &map[head]), expected_head));
+    }
+    for (const Ops* ops : runnable_ops()) {
+        INFO(ops->name);
+        for (const int threads : {1, 2, 3}) {
+            const KvPool pool(*ops, shape, in, 77);
+            pool.run_qkv(all_rows(shape.tokens()), threads);
+            REQUIRE(same_bits(pool.run_attention(q, pool.whole_spans(), threads, map.data()), expected));
+        }
+    }
+}
+
+// Rule R5 counts positions, not rows: a sequence's first tokens give the same output whatever follows or stands beside
+// them.
+TEST_CASE("attention depends on the tokens before a row alone") {
+    KvCase longer{2, 1, 16, 16, DType::bf16, {140, 9}};
+    KvCase shorter = longer;
+    shorter.lengths = {71};
+    const KvInputs in = kv_inputs(longer);
+    for (const Ops* ops : runnable_ops()) {
+        const KvPool all(*ops, longer, in, 1);
+        const Floats q = all.run_qkv(all_rows(149), 1);
+        const Floats whole = all.run_attention(q, all.whole_spans(), 1);
+        const KvPool part(*ops, shorter, in, 2);
+        const Floats q_part = part.run_qkv(all_rows(71), 1);
+        INFO(ops->name);
+        REQUIRE(same_bits(part.run_attention(q_part, part.whole_spans(), 1), gather(whole, all_rows(71), 32)));
+    }
+}
+
+}  // namespace
+}  // namespace argosy::test
