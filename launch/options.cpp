@@ -1,0 +1,336 @@
+// Options of every subcommand: tables of them, reading them, and checking their values.
+#include "launch/options.hpp"
+
+#include <boost/program_options.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "kernels/base/error.hpp"
+#include "kernels/base/nearest.hpp"
+
+namespace argosy {
+
+namespace po = boost::program_options;
+
+namespace {
+
+constexpr unsigned kHelpColumns = 110;
+
+// Values as they are typed; JobSettings gets them after checking.
+struct Typed {
+    std::string model, run_dir, kv_dtype = "bf16", kv_memory, record, config, prefix_cache = "on", weights;
+    std::vector<std::string> input;
+};
+
+template <class T>
+po::typed_value<T>* number(T& into) {
+    return po::value<T>(&into)->value_name("N");
+}
+
+void add_layout(po::options_description& group, JobSettings& s) {
+    group.add_options()                                                                                            //
+        ("replicas", number(s.replicas), "independent copies of the model, each with its own share of the requests")  //
+        ("dp", number(s.dp), "data-parallel groups within a replica: attention per group, experts shared")            //
+        ("tp", number(s.tp), "ranks that split each attention head group and each dense layer: 1, 2, 4 or 8")         //
+        ("ep", number(s.ep), "ranks (or groups of etp ranks) over which whole experts are spread")                    //
+        ("etp", number(s.etp), "ranks that split each expert: 1, 2, 4 or 8")                                          //
+        ("pp", number(s.pp), "pipeline stages; this version runs 1");
+}
+
+void add_numbers(po::options_description& group, JobSettings& s, Typed& t) {
+    group.add_options()                                                                                                             //
+        ("backend", po::value(&s.backend)->value_name("NAME"), "cpu, cuda, reference or auto (default auto)")                        //
+        ("isa", po::value(&s.isa)->value_name("NAME"), "avx512, avx2, portable or auto: the same bits from each (default auto)")     //
+        ("numerics", po::value(&s.numerics)->value_name("MODE"), "exact: weights as stored, f32 activations and sums (default exact)")  //
+        ("kv-dtype", po::value(&t.kv_dtype)->value_name("FORMAT"), "number format of the KV cache: bf16 or f32 (default bf16)");
+}
+
+void add_sizes(po::options_description& group, JobSettings& s, Typed& t) {
+    group.add_options()                                                                                                                    //
+        ("kv-memory", po::value(&t.kv_memory)->value_name("SIZE"), "KV pool of one rank, like 2GiB (default: a share of the memory that is free)")  //
+        ("prefix-cache", po::value(&t.prefix_cache)->value_name("on|off"), "keep KV blocks of common prefixes (default on)")                //
+        ("max-rows", number(s.max_rows), "most rows (tokens) of one step of a data-parallel group (default 512)")                           //
+        ("exchange-rows", number(s.exchange_rows), "rows per round of the expert exchange between two ranks (default: max-rows)")           //
+        ("threads", number(s.threads), "threads of one rank (default: OMP_NUM_THREADS, else its share of the cores it may run on)");
+}
+
+void add_around(po::options_description& group, JobSettings& s, Typed& t) {
+    group.add_options()                                                                                                                  //
+        ("cost-profile", po::value(&s.cost_profile)->value_name("NAME"), "prices for the bill: a name from configs/costs or a file (default: bill in rank-seconds)")  //
+        ("watchdog", number(s.watchdog_s), "seconds without progress after which a rank ends the job, 0 for never (default 300)")          //
+        ("config", po::value(&t.config)->value_name("FILE"), "settings as NAME = VALUE lines; the command line goes first");
+}
+
+// Options that both `run` and `bench` have.
+void add_common(po::options_description& all, JobSettings& s, Typed& t) {
+    po::options_description layout("Layout: ranks = replicas x dp x tp, and ep x etp = dp x tp", kHelpColumns);
+    add_layout(layout, s);
+    po::options_description numbers("Numbers", kHelpColumns);
+    add_numbers(numbers, s, t);
+    po::options_description sizes("Sizes", kHelpColumns);
+    add_sizes(sizes, s, t);
+    po::options_description around("Around the job", kHelpColumns);
+    add_around(around, s, t);
+    all.add(layout).add(numbers).add(sizes).add(around);
+}
+
+po::options_description run_table(RunOptions& run, Typed& t) {
+    JobSettings& s = run.settings;
+    po::options_description what("Work", kHelpColumns);
+    what.add_options()                                                                                                                   //
+        ("model", po::value(&t.model)->value_name("DIR"), "Hugging Face folder of the model (default: the demo model)")                    //
+        ("input", po::value(&t.input)->value_name("FILE")->composing(), "requests, may be given several times (default: the demo requests)")  //
+        ("input-format", po::value(&s.input_format)->value_name("FORMAT"), "jsonl (OpenAI batch lines or {\"prompt\": ...}) or text (default jsonl)")  //
+        ("run-dir", po::value(&t.run_dir)->value_name("DIR"), "folder for results; the same command resumes nothing yet finished there")   //
+        ("limit", number(s.limit), "run the first N requests only")                                                                       //
+        ("seed", number(s.seed), "seed of requests that bring none (default 0)")                                                           //
+        ("record", po::value(&t.record)->value_name("LIST"), "write logits,hidden,router of every prompt token to record.h5 in the run directory")  //
+        ("dry-run", po::bool_switch(&s.dry_run), "check everything, print the plan, read no weights")                                      //
+        ("help", po::bool_switch(&run.help), "this text");
+    po::options_description all(
+        "argosy run: generates for a file of requests, under mpirun or srun or alone\n\n"
+        "  mpirun -n 4 argosy run --model DIR --input requests.jsonl --run-dir out\n",
+        kHelpColumns);
+    all.add(what);
+    add_common(all, s, t);
+    return all;
+}
+
+po::options_description bench_table(BenchOptions& bench, Typed& t) {
+    JobSettings& s = bench.settings;
+    po::options_description what("Work", kHelpColumns);
+    what.add_options()                                                                                                          //
+        ("model", po::value(&t.model)->value_name("DIR"), "Hugging Face folder or a config.json (default: the demo model)")       //
+        ("weights", po::value(&t.weights)->value_name("random:SEED"), "random weights: a config.json is enough")                  //
+        ("requests", number(bench.requests), "number of requests (default 128)")                                                  //
+        ("input-tokens", number(bench.input_tokens), "prompt tokens of each request (default 128)")                               //
+        ("output-tokens", number(bench.output_tokens), "tokens to generate for each; end of text is ignored (default 128)")       //
+        ("shared-prefix", number(bench.shared_prefix_tokens), "tokens that all prompts begin with, beside their own (default 0)")  //
+        ("run-dir", po::value(&t.run_dir)->value_name("DIR"), "keep results and report there (default: nothing is kept)")         //
+        ("seed", number(s.seed), "seed of the prompts (default 0)")                                                               //
+        ("help", po::bool_switch(&bench.help), "this text");
+    po::options_description all(
+        "argosy bench: fixed-length synthetic work\n\n"
+        "  argosy bench --model config.json --weights random:1 --requests 128 --input-tokens 128 --output-tokens 128\n",
+        kHelpColumns);
+    all.add(what);
+    add_common(all, s, t);
+    return all;
+}
+
+std::string nearest_option(const std::string& word, const po::options_description& table) {
+    std::vector<std::string> names;
+    for (const auto& option : table.options()) names.push_back(option->long_name());
+    std::vector<std::string_view> views(names.begin(), names.end());
+    const std::string near = nearest(word, views);
+    return near.empty() ? "" : fmt::format(" Did you mean {}?", near);
+}
+
+// Boost's own error texts are not sentences that say what to do.
+[[noreturn]] void fail_parsing(const po::error& error, const po::options_description& table, const std::string& where) {
+    if (const auto* unknown = dynamic_cast<const po::unknown_option*>(&error)) {
+        std::string word = unknown->get_option_name();
+        while (!word.empty() && word.front() == '-') word.erase(word.begin());
+        fail(ErrorKind::usage, "{} has no option \"{}\".{} Every option stands in --help.", where, word, nearest_option(word, table));
+    }
+    if (const auto* value = dynamic_cast<const po::validation_error*>(&error)) {
+        fail(ErrorKind::usage, "{}: {}. Give a value of the kind that --help shows.", where, value->what());
+    }
+    fail(ErrorKind::usage, "{}: {}. Every option stands in --help.", where, error.what());
+}
+
+void read_arguments(const std::vector<std::string>& arguments, const po::options_description& table, const std::string& where) {
+    po::variables_map values;
+    try {
+        namespace style = po::command_line_style;
+        const auto parsed = po::command_line_parser(arguments)
+                                .options(table)
+                                .positional({})
+                                .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
+                                .run();
+        po::store(parsed, values);
+        if (values.count("config") != 0u) {
+            const std::string file = values["config"].as<std::string>();
+            std::ifstream stream(file);
+            if (!stream) fail(ErrorKind::usage, "The config file {} cannot be read. Check --config.", file);
+            try {
+                po::store(po::parse_config_file(stream, table), values);
+            } catch (const po::error& error) {
+                fail_parsing(error, table, "The config file " + file);
+            }
+        }
+        po::notify(values);
+    } catch (const po::error& error) {
+        fail_parsing(error, table, where);
+    }
+}
+
+bool parse_switch(const std::string& text, const char* option) {
+    if (text == "on") return true;
+    if (text == "off") return false;
+    fail(ErrorKind::usage, "{} is \"{}\"; write on or off.", option, text);
+}
+
+void check_number(std::int64_t value, std::int64_t least, std::int64_t most, const char* option) {
+    if (value < least || value > most) fail(ErrorKind::usage, "{} is {}; it must lie between {} and {}.", option, value, least, most);
+}
+
+void check_word(const std::string& value, const std::vector<std::string_view>& known, const char* option) {
+    std::string list;
+    for (const std::string_view word : known) {
+        if (value == word) return;
+        list += list.empty() ? std::string(word) : ", " + std::string(word);
+    }
+    fail(ErrorKind::usage, "{} is \"{}\"; it must be one of {}.", option, value, list);
+}
+
+void check_common(JobSettings& s, const Typed& t) {
+    constexpr std::int64_t kRanksMax = 1 << 20;
+    check_number(s.replicas, 0, kRanksMax, "--replicas");
+    check_number(s.dp, 0, kRanksMax, "--dp");
+    check_number(s.tp, 0, 8, "--tp");
+    check_number(s.ep, 0, kRanksMax, "--ep");
+    check_number(s.etp, 0, 8, "--etp");
+    if (s.pp > 1 || s.pp < 0) fail(ErrorKind::usage, "--pp is {}; this version runs one pipeline stage. Use --tp, --ep or --dp to spread a model.", s.pp);
+    check_word(s.numerics, {"exact"}, "--numerics");
+    check_word(t.kv_dtype, {"bf16", "f32"}, "--kv-dtype");
+    s.kv_dtype = t.kv_dtype == "f32" ? DType::f32 : DType::bf16;
+    if (!t.kv_memory.empty()) {
+        s.kv_memory_bytes = parse_bytes(t.kv_memory, "--kv-memory");
+        check_number(s.kv_memory_bytes, 1, std::int64_t{1} << 60, "--kv-memory");
+    }
+    s.prefix_cache = parse_switch(t.prefix_cache, "--prefix-cache");
+    check_number(s.max_rows, 1, 65536, "--max-rows");
+    check_number(s.exchange_rows, 0, 65536, "--exchange-rows");
+    check_number(s.threads, 0, 4096, "--threads");
+    check_number(s.watchdog_s, 0, 1000000, "--watchdog");
+    s.model = t.model;
+    s.run_dir = t.run_dir;
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+    std::vector<std::string> words;
+    std::stringstream stream(text);
+    for (std::string word; std::getline(stream, word, ',');) words.push_back(word);
+    return words;
+}
+
+}  // namespace
+
+RunOptions parse_run_options(const std::vector<std::string>& arguments) {
+    RunOptions run;
+    Typed typed;
+    const po::options_description table = run_table(run, typed);
+    read_arguments(arguments, table, "argosy run");
+    if (run.help) return run;
+    JobSettings& s = run.settings;
+    check_common(s, typed);
+    check_word(s.input_format, {"jsonl", "text"}, "--input-format");
+    check_number(s.limit, 0, std::int64_t{1} << 60, "--limit");
+    s.input.assign(typed.input.begin(), typed.input.end());
+    s.record = split_list(typed.record);
+    for (const std::string& what : s.record) check_word(what, {"logits", "hidden", "router"}, "--record");
+    return run;
+}
+
+BenchOptions parse_bench_options(const std::vector<std::string>& arguments) {
+    BenchOptions bench;
+    Typed typed;
+    const po::options_description table = bench_table(bench, typed);
+    read_arguments(arguments, table, "argosy bench");
+    if (bench.help) return bench;
+    check_common(bench.settings, typed);
+    check_number(bench.requests, 1, 10'000'000, "--requests");
+    check_number(bench.input_tokens, 0, 10'000'000, "--input-tokens");
+    check_number(bench.output_tokens, 1, 10'000'000, "--output-tokens");
+    check_number(bench.shared_prefix_tokens, 0, 10'000'000, "--shared-prefix");
+    check_number(std::int64_t{bench.input_tokens} + bench.shared_prefix_tokens, 1, 10'000'000, "--input-tokens plus --shared-prefix");
+    if (!typed.weights.empty()) {
+        const std::string prefix = "random:";
+        std::uint64_t seed = 0;
+        std::istringstream digits(typed.weights.substr(std::min(prefix.size(), typed.weights.size())));
+        if (typed.weights.rfind(prefix, 0) != 0 || !(digits >> seed) || !digits.eof()) {
+            fail(ErrorKind::usage, "--weights is \"{}\"; write random:SEED with a number, like random:1.", typed.weights);
+        }
+        bench.random_weights = seed;
+    }
+    return bench;
+}
+
+InspectArguments parse_inspect_options(const std::vector<std::string>& arguments) {
+    InspectArguments inspect;
+    std::string model;
+    po::options_description table("argosy inspect MODEL: what a model is, from its folder or its config.json\n", kHelpColumns);
+    table.add_options()                                                                                                    //
+        ("model", po::value(&model)->value_name("DIR"), "folder of the model or a config.json; may stand without --model")  //
+        ("dp", number(inspect.dp), "bytes per rank for this many data-parallel groups (default 1)")                         //
+        ("tp", number(inspect.tp), "... tensor-parallel ranks (default 1)")                                                 //
+        ("ep", number(inspect.ep), "... expert-parallel groups (default dp x tp / etp)")                                    //
+        ("etp", number(inspect.etp), "... ranks that split each expert (default 1)")                                        //
+        ("tokenize", po::value(&inspect.tokenize)->value_name("FILE"), "print the token ids of each line of FILE")          //
+        ("help", po::bool_switch(&inspect.help), "this text");
+    po::positional_options_description positions;
+    positions.add("model", 1);
+    po::variables_map values;
+    try {
+        po::store(po::command_line_parser(arguments).options(table).positional(positions).run(), values);
+        po::notify(values);
+    } catch (const po::error& error) {
+        fail_parsing(error, table, "argosy inspect");
+    }
+    inspect.model = model;
+    return inspect;
+}
+
+std::string inspect_help() {
+    return "argosy inspect MODEL: what a model is, from its folder or from its config.json alone\n\n"
+           "  --dp N --tp N --ep N --etp N   bytes per rank in this layout\n"
+           "  --tokenize FILE                print the token ids of each line of FILE\n"
+           "  --help                         this text\n";
+}
+
+std::string run_help() {
+    RunOptions run;
+    Typed typed;
+    std::ostringstream text;
+    text << run_table(run, typed);
+    return text.str();
+}
+
+std::string bench_help() {
+    BenchOptions bench;
+    Typed typed;
+    std::ostringstream text;
+    text << bench_table(bench, typed);
+    return text.str();
+}
+
+std::string effective_config(const JobSettings& s) {
+    std::string text = "# The settings of this run. Use it again with: argosy run --config FILE\n";
+    const auto line = [&](const char* key, const std::string& value) { text += fmt::format("{} = {}\n", key, value); };
+    line("model", s.model.string());
+    for (const auto& file : s.input) line("input", file.string());
+    line("input-format", s.input_format);
+    line("run-dir", s.run_dir.string());
+    line("limit", std::to_string(s.limit));
+    line("replicas", std::to_string(s.replicas));
+    line("dp", std::to_string(s.dp));
+    line("tp", std::to_string(s.tp));
+    line("ep", std::to_string(s.ep));
+    line("etp", std::to_string(s.etp));
+    line("backend", s.backend);
+    line("isa", s.isa);
+    line("numerics", s.numerics);
+    line("kv-dtype", std::string(name_of(s.kv_dtype)));
+    if (s.kv_memory_bytes > 0) line("kv-memory", std::to_string(s.kv_memory_bytes));
+    line("prefix-cache", s.prefix_cache ? "on" : "off");
+    line("max-rows", std::to_string(s.max_rows));
+    line("exchange-rows", std::to_string(s.exchange_rows));
+    line("threads", std::to_string(s.threads));
+    line("seed", std::to_string(s.seed));
+    line("watchdog", std::to_string(s.watchdog_s));
+    if (!s.cost_profile.empty()) line("cost-profile", s.cost_profile);
+    return text;
+}
+
+}  // namespace argosy

@@ -1,0 +1,33 @@
+// The attention half of a layer: norm, qkv with rotary embedding and KV write, paged attention, output projection, sum over tensor-parallel ranks.
+#pragma once
+
+#include "kernels/base/buffer.hpp"
+#include "parallel/leaf_sum.hpp"
+#include "runtime/forward/kv_cache.hpp"
+#include "runtime/forward/rank_context.hpp"
+#include "runtime/forward/step_batch.hpp"
+
+namespace argosy {
+
+class AttentionBlock {
+  public:
+    // Buffers for steps of up to rows_max rows.
+    AttentionBlock(RankContext& rank, LeafSum& leaf_sum, int rows_max);
+
+    // x [own rows, hidden] += output projection of the attention over norm(x).
+    void run(int layer, const StepBatch& batch, KvCache& cache, float* x);
+
+    std::int64_t workspace_bytes() const;
+
+  private:
+    RankContext& rank_;
+    LeafSum& leaf_sum_;
+    std::uint32_t present_;  // tensor-parallel ranks that have heads
+    Buffer normed_;          // [rows, hidden]; the own rows stand at their place
+    Buffer qkv_;             // [rows, (q + 2 kv) * head_dim]
+    Buffer q_;               // [rows, q * head_dim]
+    Buffer attended_;        // [rows, q * head_dim]
+    Buffer projected_;       // [rows, hidden] this rank's leaves
+};
+
+}  // namespace argosy

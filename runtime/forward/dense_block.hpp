@@ -1,0 +1,27 @@
+// The feed-forward half of a dense layer: norm, gate and up, down, sum over tensor-parallel ranks.
+#pragma once
+
+#include "kernels/base/buffer.hpp"
+#include "parallel/leaf_sum.hpp"
+#include "runtime/forward/rank_context.hpp"
+
+namespace argosy {
+
+class DenseBlock {
+  public:
+    DenseBlock(RankContext& rank, LeafSum& leaf_sum, int rows_max);
+
+    // x [own rows of `rows`, hidden] += down(silu(gate n) * up n), n = norm(x).
+    void run(int layer, int rows, float* x);
+
+    std::int64_t workspace_bytes() const;
+
+  private:
+    RankContext& rank_;
+    LeafSum& leaf_sum_;
+    Buffer normed_;     // [rows, hidden]
+    Buffer hidden_;     // [rows, this rank's columns]
+    Buffer projected_;  // [rows, hidden]
+};
+
+}  // namespace argosy

@@ -1,0 +1,68 @@
+// One mixture-of-experts feed-forward on one rank.
+#include "runtime/forward/moe_block.hpp"
+
+#include "parallel/leaf_sum.hpp"
+
+namespace argosy {
+
+namespace {
+std::size_t floats(std::int64_t rows, std::int64_t columns) { return static_cast<std::size_t>(rows * columns) * sizeof(float); }
+
+ExpertExchange::Config exchange_config(const RankContext& rank, int rows_per_round) {
+    return {.placement = contiguous_placement(rank.plan.moe.experts, rank.layout.ep),
+            .hidden = rank.plan.hidden,
+            .top_k = rank.plan.moe.top_k,
+            .rows_per_round = rows_per_round,
+            .etp_present = present_parts(rank.plan.moe.intermediate, rank.layout.etp)};
+}
+}  // namespace
+
+MoeBlock::MoeBlock(RankContext& rank, int rows_max, int rows_per_round)
+    : rank_(rank), exchange_(*rank.groups.stage, *rank.groups.etp, rank.ops, exchange_config(rank, rows_per_round)) {
+    const MoePlan& moe = rank.plan.moe;
+    const std::int64_t own_max = (rows_max + rank.layout.tp - 1) / rank.layout.tp;
+    normed_ = Buffer(floats(own_max, rank.plan.hidden));
+    router_logits_ = Buffer(floats(own_max, moe.experts));
+    ids_ = Buffer(floats(own_max, moe.top_k));
+    weights_ = Buffer(floats(own_max, moe.top_k));
+}
+
+void MoeBlock::run(int layer, int own_rows, float* x) {
+    const ModelPlan& plan = rank_.plan;
+    const LayerWeights& weights = rank_.weights.layers[static_cast<std::size_t>(layer)];
+
+    rank_.clock.switch_to(Account::router);
+    rank_.ops.rms_norm({.rows = own_rows, .hidden = plan.hidden, .x = x, .weight = weights.ffn_norm, .eps = plan.rms_eps, .out = normed_.as<float>()}, rank_.stream);
+    rank_.ops.route({.rows = own_rows, .experts = plan.moe.experts, .top_k = plan.moe.top_k, .renormalise = plan.moe.renormalise, .x = normed_.as<float>(),
+                     .weight = weights.router, .logits = router_logits_.as<float>(), .ids = ids_.as<std::int32_t>(), .weights = weights_.as<float>()},
+                    rank_.stream);
+
+    rank_.clock.switch_to(Account::dispatch_combine);
+    const int rounds = exchange_.begin(own_rows, ids(), this->weights(), normed_.as<float>());
+    for (int round = 0; round < rounds; ++round) {
+        const ExpertExchange::Received& in = exchange_.dispatch(round);
+        rank_.clock.switch_to(Account::experts);
+        const bool works = in.grouped_rows > 0 && !weights.down.empty();
+        if (works) compute(weights, in);
+        rank_.clock.switch_to(Account::dispatch_combine);
+        exchange_.return_results(round, works ? results_.as<float>() : nullptr, rank_.stream);
+    }
+    exchange_.finish(x, x, rank_.stream);
+}
+
+// Buffers grow to the largest round seen and stay: how many rows arrive is the routers' choice.
+void MoeBlock::compute(const LayerWeights& weights, const ExpertExchange::Received& in) {
+    hidden_.grow(floats(in.grouped_rows, weights.gate[0].spec.n));
+    results_.grow(floats(in.grouped_rows, rank_.plan.hidden));
+    rank_.ops.gate_up({.groups = in.groups, .group_begin = in.group_begin, .row_index = in.row_index, .gate = weights.gate.data(), .up = weights.up.data(),
+                       .x = in.x, .h = hidden_.as<float>()},
+                      rank_.stream);
+    rank_.ops.leaf_projection({.groups = in.groups, .group_begin = in.group_begin, .weight = weights.down.data(), .x = hidden_.as<float>(), .out = results_.as<float>()},
+                              rank_.stream);
+}
+
+std::int64_t MoeBlock::workspace_bytes() const {
+    return exchange_.workspace_bytes() + static_cast<std::int64_t>(normed_.bytes() + router_logits_.bytes() + ids_.bytes() + weights_.bytes() + hidden_.bytes() + results_.bytes());
+}
+
+}  // namespace argosy

@@ -1,0 +1,224 @@
+// Laying out the arenas and pointing into them.
+#include "runtime/forward/weight_arenas.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace argosy {
+
+namespace {
+
+constexpr std::int64_t kAlignBytes = 64;
+
+std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes; }
+
+DType packed_dtype(DType stored) { return stored == DType::bf16 ? DType::bf16 : DType::f32; }
+
+bool is_vector(TensorRole role) {
+    switch (role) {
+        case TensorRole::attn_norm:
+        case TensorRole::ffn_norm:
+        case TensorRole::final_norm:
+        case TensorRole::q_norm:
+        case TensorRole::k_norm:
+        case TensorRole::q_bias:
+        case TensorRole::k_bias:
+        case TensorRole::v_bias: return true;
+        default: return false;
+    }
+}
+
+// q, k and v share one packed matrix (or one bias vector); every other tensor is alone in its own.
+enum class Part : std::uint8_t { whole, qkv, qkv_bias };
+
+Part part_of(TensorRole role) {
+    switch (role) {
+        case TensorRole::q_proj:
+        case TensorRole::k_proj:
+        case TensorRole::v_proj: return Part::qkv;
+        case TensorRole::q_bias:
+        case TensorRole::k_bias:
+        case TensorRole::v_bias: return Part::qkv_bias;
+        default: return Part::whole;
+    }
+}
+
+Arena arena_of(const TensorSpec& tensor) {
+    switch (tensor.role) {
+        case TensorRole::embedding:
+        case TensorRole::attn_norm:
+        case TensorRole::ffn_norm:
+        case TensorRole::final_norm:
+        case TensorRole::q_norm:
+        case TensorRole::k_norm:
+        case TensorRole::router: return Arena::common;
+        case TensorRole::gate_proj:
+        case TensorRole::up_proj:
+        case TensorRole::down_proj: return tensor.expert >= 0 ? Arena::experts : Arena::attention;
+        default: return Arena::attention;
+    }
+}
+
+// The builder's state: arenas grow as tensors are placed.
+class Builder {
+  public:
+    Builder(const ModelPlan& plan, const LayoutShare& share, const Ops& ops) : plan_(plan), share_(share), ops_(ops) {}
+
+    void place(const TensorSpec& tensor, int index, DType dtype) {
+        layout_.stored.push_back(dtype);
+        const TensorSlice slice = slice_of(plan_, tensor, share_);
+        if (slice.empty()) return;
+        TensorHome home{.tensor = index, .slice = slice, .arena = arena_of(tensor), .kind = HomeKind::matrix, .offset = 0, .spec = {}, .row_begin = 0};
+        if (tensor.role == TensorRole::embedding) {
+            home.kind = HomeKind::raw;
+            home.offset = take(home.arena, slice.elements() * static_cast<std::int64_t>(size_of(dtype)));
+        } else if (is_vector(tensor.role)) {
+            home.kind = HomeKind::vector;
+            place_vector(tensor, home);
+        } else {
+            place_matrix(tensor, dtype, home);
+        }
+        layout_.homes.push_back(home);
+    }
+
+    // The vocabulary projection of a tied model: the rank's rows of the embedding, packed for the product.
+    void place_tied_head(int embedding_index, DType dtype) {
+        const VocabRange rows = vocab_of(plan_, share_.tp_rank, share_.tp);
+        if (rows.empty()) return;
+        TensorHome home{.tensor = embedding_index, .slice = {rows.begin, rows.end, 0, plan_.hidden}, .arena = Arena::attention, .kind = HomeKind::matrix,
+                        .offset = 0, .spec = {rows.count(), plan_.hidden, packed_dtype(dtype), {}}, .row_begin = 0};
+        home.offset = take(home.arena, static_cast<std::int64_t>(ops_.packed_bytes(home.spec)));
+        layout_.homes.push_back(home);
+    }
+
+    ArenaLayout finish() {
+        std::stable_sort(layout_.homes.begin(), layout_.homes.end(), [](const TensorHome& a, const TensorHome& b) { return a.tensor < b.tensor; });
+        return std::move(layout_);
+    }
+
+  private:
+    std::int64_t take(Arena arena, std::int64_t bytes) {
+        std::int64_t& end = layout_.bytes[static_cast<int>(arena)];
+        const std::int64_t offset = end;
+        end = aligned(end + bytes);
+        return offset;
+    }
+
+    std::int64_t qkv_rows() const {
+        const std::int64_t heads = q_heads_of(plan_, share_.tp_rank, share_.tp).count() + 2 * std::int64_t{kv_heads_of(plan_, share_.tp_rank, share_.tp).count()};
+        return heads * plan_.attention.head_dim;
+    }
+
+    // First packed row of q, k or v.
+    std::int64_t qkv_row_begin(TensorRole role) const {
+        const std::int64_t q = std::int64_t{q_heads_of(plan_, share_.tp_rank, share_.tp).count()} * plan_.attention.head_dim;
+        const std::int64_t kv = std::int64_t{kv_heads_of(plan_, share_.tp_rank, share_.tp).count()} * plan_.attention.head_dim;
+        if (role == TensorRole::k_proj || role == TensorRole::k_bias) return q;
+        if (role == TensorRole::v_proj || role == TensorRole::v_bias) return q + kv;
+        return 0;
+    }
+
+    void place_vector(const TensorSpec& tensor, TensorHome& home) {
+        const std::int64_t f32 = sizeof(float);
+        if (part_of(tensor.role) == Part::whole) {
+            home.offset = take(home.arena, home.slice.elements() * f32);
+            return;
+        }
+        const auto [it, added] = shared_offset_.try_emplace({tensor.layer, Part::qkv_bias}, 0);
+        if (added) it->second = take(home.arena, qkv_rows() * f32);
+        home.offset = it->second;
+        home.row_begin = qkv_row_begin(tensor.role);
+    }
+
+    void place_matrix(const TensorSpec& tensor, DType dtype, TensorHome& home) {
+        home.spec = {home.slice.row_end - home.slice.row_begin, home.slice.column_end - home.slice.column_begin, packed_dtype(dtype), {}};
+        if (tensor.role == TensorRole::o_proj) home.spec.cut = attention_leaves(plan_, share_.tp_rank, share_.tp).cut;
+        if (tensor.role == TensorRole::down_proj) {
+            home.spec.cut = tensor.expert >= 0 ? expert_leaves(plan_, share_.etp_rank, share_.etp).cut
+                                               : dense_leaves(plan_, tensor.layer, share_.tp_rank, share_.tp).cut;
+        }
+        if (part_of(tensor.role) == Part::whole) {
+            home.offset = take(home.arena, static_cast<std::int64_t>(ops_.packed_bytes(home.spec)));
+            return;
+        }
+        home.spec.n = qkv_rows();
+        const auto [it, added] = shared_offset_.try_emplace({tensor.layer, Part::qkv}, 0);
+        if (added) it->second = take(home.arena, static_cast<std::int64_t>(ops_.packed_bytes(home.spec)));
+        home.offset = it->second;
+        home.row_begin = qkv_row_begin(tensor.role);
+    }
+
+    const ModelPlan& plan_;
+    const LayoutShare& share_;
+    const Ops& ops_;
+    ArenaLayout layout_;
+    std::map<std::pair<int, Part>, std::int64_t> shared_offset_;  // (layer, part) -> where the packed q, k, v stand
+};
+
+}  // namespace
+
+std::uint64_t arena_key(Arena arena, const LayoutShare& share) {
+    const auto key = [&](std::uint64_t a, std::uint64_t b) { return (static_cast<std::uint64_t>(arena) << 48) | (a << 24) | b; };
+    switch (arena) {
+        case Arena::common: return key(0, 0);
+        case Arena::attention: return key(static_cast<std::uint64_t>(share.tp), static_cast<std::uint64_t>(share.tp_rank));
+        case Arena::experts: return key(static_cast<std::uint64_t>(share.ep_rank), static_cast<std::uint64_t>(share.etp_rank));
+    }
+    return 0;
+}
+
+ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> tensors, std::span<const DType> dtypes, const LayoutShare& share,
+                           const Ops& ops) {
+    Builder builder(plan, share, ops);
+    int embedding = -1;
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        if (tensors[i].role == TensorRole::embedding) embedding = static_cast<int>(i);
+        builder.place(tensors[i], static_cast<int>(i), dtypes[i]);
+    }
+    if (plan.tie_embeddings && embedding >= 0) builder.place_tied_head(embedding, dtypes[static_cast<std::size_t>(embedding)]);
+    return builder.finish();
+}
+
+RankWeights view_weights(const ModelPlan& plan, std::span<const TensorSpec> tensors, const ArenaLayout& layout,
+                         const std::array<std::byte*, kArenaCount>& arena) {
+    RankWeights weights;
+    weights.layers.resize(static_cast<std::size_t>(plan.layer_count));
+    for (const TensorHome& home : layout.homes) {
+        const TensorSpec& tensor = tensors[static_cast<std::size_t>(home.tensor)];
+        std::byte* at = arena[static_cast<int>(home.arena)] + home.offset;
+        const float* vector = reinterpret_cast<const float*>(at);
+        const WeightMatrix matrix{home.spec, at};
+        LayerWeights* layer = tensor.layer >= 0 ? &weights.layers[static_cast<std::size_t>(tensor.layer)] : nullptr;
+        switch (tensor.role) {
+            case TensorRole::embedding:
+                if (home.kind == HomeKind::matrix) {
+                    weights.head = matrix;
+                } else {
+                    weights.embedding = at;
+                    weights.embedding_dtype = layout.stored[static_cast<std::size_t>(home.tensor)];
+                }
+                break;
+            case TensorRole::final_norm: weights.final_norm = vector; break;
+            case TensorRole::lm_head: weights.head = matrix; break;
+            case TensorRole::attn_norm: layer->attn_norm = vector; break;
+            case TensorRole::ffn_norm: layer->ffn_norm = vector; break;
+            case TensorRole::q_norm: layer->q_norm = vector; break;
+            case TensorRole::k_norm: layer->k_norm = vector; break;
+            case TensorRole::q_bias:
+            case TensorRole::k_bias:
+            case TensorRole::v_bias: layer->qkv_bias = vector; break;
+            case TensorRole::q_proj:
+            case TensorRole::k_proj:
+            case TensorRole::v_proj: layer->qkv = matrix; break;
+            case TensorRole::o_proj: layer->o = matrix; break;
+            case TensorRole::router: layer->router = matrix; break;
+            case TensorRole::gate_proj: layer->gate.push_back(matrix); break;
+            case TensorRole::up_proj: layer->up.push_back(matrix); break;
+            case TensorRole::down_proj: layer->down.push_back(matrix); break;
+        }
+    }
+    return weights;
+}
+
+}  // namespace argosy

@@ -1,0 +1,88 @@
+// Where every weight of a rank stands in memory: three arenas, laid out by a pure function before a byte is read.
+//
+// Ranks that need the same arena on one NUMA domain share one copy of it (parallel/node_memory.hpp):
+//
+//     common      embedding, norms, router            the same on every rank of the job
+//     attention   qkv, output, dense FFN, vocabulary  the same for equal tp rank: data-parallel groups and replicas share it
+//     experts     gate, up and down of the experts    the same for equal (ep rank, etp rank): replicas share it
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/ops.hpp"
+#include "runtime/model/checkpoint.hpp"
+#include "runtime/model/model_plan.hpp"
+#include "runtime/model/tensors.hpp"
+#include "runtime/model/weight_plan.hpp"
+
+namespace argosy {
+
+enum class Arena : std::uint8_t { common, attention, experts };
+inline constexpr int kArenaCount = 3;
+
+// Ranks of one NUMA domain whose keys are equal hold the same bytes in an arena.
+std::uint64_t arena_key(Arena arena, const LayoutShare& share);
+
+enum class HomeKind : std::uint8_t {
+    matrix,  // packed by Ops::pack, rows from row_begin on
+    vector,  // widened to f32
+    raw,     // as stored: the embedding, which is looked up, not multiplied
+};
+
+// One place where (a slice of) a stored tensor goes. A tied embedding has two: raw rows, and rows of the vocabulary projection.
+struct TensorHome {
+    int tensor = 0;  // index into tensor_list(plan)
+    TensorSlice slice;
+    Arena arena = Arena::common;
+    HomeKind kind = HomeKind::raw;
+    std::int64_t offset = 0;     // bytes from the arena's start to the matrix, vector or table
+    MatrixSpec spec;             // kind matrix: of the whole packed matrix, of which this tensor may be a part (q, k, v)
+    std::int64_t row_begin = 0;  // kind matrix: packed row of the slice's first row; kind vector: element of its first
+    bool operator==(const TensorHome&) const = default;
+};
+
+struct ArenaLayout {
+    std::array<std::int64_t, kArenaCount> bytes{};
+    std::vector<TensorHome> homes;  // in order of tensor
+    std::vector<DType> stored;      // format of each tensor of tensor_list(plan)
+    bool operator==(const ArenaLayout&) const = default;
+};
+
+// dtypes[i]: the format in which tensor_list(plan)[i] is stored; f16 is widened to f32 in matrices.
+ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> tensors, std::span<const DType> dtypes, const LayoutShare& share,
+                           const Ops& ops);
+
+// ---- what forward reads -----------------------------------------------------------------------------------------------------------
+
+struct LayerWeights {
+    const float* attn_norm = nullptr;  // [hidden]
+    const float* ffn_norm = nullptr;   // [hidden]
+    const float* q_norm = nullptr;     // [head_dim] or null
+    const float* k_norm = nullptr;     // [head_dim] or null
+    const float* qkv_bias = nullptr;   // [n] or null
+    WeightMatrix qkv;                  // data null: this rank has no heads
+    WeightMatrix o;
+    WeightMatrix router;               // MoE layers
+    std::vector<WeightMatrix> gate;    // [experts of this rank], or one for a dense layer; empty: this rank has no columns
+    std::vector<WeightMatrix> up;
+    std::vector<WeightMatrix> down;
+};
+
+struct RankWeights {
+    const void* embedding = nullptr;  // [vocab, hidden] of embedding_dtype
+    DType embedding_dtype = DType::f32;
+    const float* final_norm = nullptr;  // [hidden]
+    WeightMatrix head;                  // [vocabulary rows of this rank, hidden]; data null: none
+    std::vector<LayerWeights> layers;
+};
+
+// Pointers into the arenas, once they exist.
+RankWeights view_weights(const ModelPlan& plan, std::span<const TensorSpec> tensors, const ArenaLayout& layout,
+                         const std::array<std::byte*, kArenaCount>& arena);
+
+}  // namespace argosy
