@@ -1,0 +1,18 @@
+// The AVX-512 products: qkv, leaf projection, gate-up, router, logits.
+#include "kernels/cpu/generic/product_ops.hpp"
+#include "kernels/cpu/generic/qkv.hpp"
+#include "kernels/cpu/generic/route.hpp"
+#include "kernels/cpu/isa_parts.hpp"
+#include "kernels/cpu/vec16_avx512.hpp"
+
+namespace argosy::cpu_avx512 {
+
+void add_products(Ops& ops) {
+    ops.qkv = qkv_op<Vec16>;
+    ops.leaf_projection = leaf_projection_op<Vec16>;
+    ops.gate_up = gate_up_op<Vec16>;
+    ops.route = route_op<Vec16>;
+    ops.logits = logits_op<Vec16>;
+}
+
+}  // namespace argosy::cpu_avx512

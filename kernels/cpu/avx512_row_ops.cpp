@@ -1,0 +1,15 @@
+// The AVX-512 row ops: embedding, norm, leaf join, combine.
+#include "kernels/cpu/generic/row_ops.hpp"
+#include "kernels/cpu/isa_parts.hpp"
+#include "kernels/cpu/vec16_avx512.hpp"
+
+namespace argosy::cpu_avx512 {
+
+void add_row_ops(Ops& ops) {
+    ops.embed = embed_op<Vec16>;
+    ops.rms_norm = rms_norm_op<Vec16>;
+    ops.leaf_join = leaf_join_op<Vec16>;
+    ops.combine = combine_op<Vec16>;
+}
+
+}  // namespace argosy::cpu_avx512

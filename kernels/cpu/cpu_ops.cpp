@@ -1,0 +1,57 @@
+// The CPU backend's tables, put together from what each instruction set contributes.
+#include "kernels/cpu/cpu_ops.hpp"
+
+#include "kernels/base/error.hpp"
+#include "kernels/base/numerics_id.hpp"
+#include "kernels/cpu/generic/attention_limits.hpp"
+#include "kernels/cpu/isa_parts.hpp"
+#include "kernels/cpu/kv_block.hpp"
+#include "kernels/cpu/panels.hpp"
+#include "kernels/cpu/sampling.hpp"
+
+namespace argosy {
+
+namespace {
+
+std::size_t kv_block_bytes(const KvSpec& spec) {
+    if (spec.head_dim > kHeadDimMax) {
+        fail(ErrorKind::input, "the model's heads have {} dimensions; attention on the CPU holds at most {}.", spec.head_dim, kHeadDimMax);
+    }
+    return static_cast<std::size_t>(kv_bytes(spec));
+}
+
+using AddPart = void (*)(Ops&);
+
+Ops make_ops(std::string_view name, AddPart products, AddPart attention, AddPart row_ops, AddPart sampler) {
+    Ops ops{};
+    ops.name = name;
+    ops.numerics_id = kNumericsId;
+    ops.packed_bytes = cpu_packed_bytes;
+    ops.pack = cpu_pack;
+    ops.kv_block_bytes = kv_block_bytes;
+    ops.sample_scratch_bytes = cpu_sample_scratch_bytes;
+    for (const AddPart add : {products, attention, row_ops, sampler}) add(ops);
+    return ops;
+}
+
+}  // namespace
+
+const Ops& cpu_portable_ops() {
+    using namespace cpu_portable;
+    static const Ops ops = make_ops("cpu-portable", add_products, add_attention, add_row_ops, add_sampler);
+    return ops;
+}
+
+const Ops& cpu_avx2_ops() {
+    using namespace cpu_avx2;
+    static const Ops ops = make_ops("cpu-avx2", add_products, add_attention, add_row_ops, add_sampler);
+    return ops;
+}
+
+const Ops& cpu_avx512_ops() {
+    using namespace cpu_avx512;
+    static const Ops ops = make_ops("cpu-avx512", add_products, add_attention, add_row_ops, add_sampler);
+    return ops;
+}
+
+}  // namespace argosy

@@ -1,0 +1,15 @@
+// The fast CPU backend: one table of ops per instruction set. All three give the bits of kernels/numerics.md, and so those of the reference.
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace argosy {
+
+// Baseline x86-64 (SSE2); FMA is done in double with rounding to odd (kernels/base/fma.hpp).
+const Ops& cpu_portable_ops();
+// Needs AVX2, FMA and F16C; calling an op of the table elsewhere is an illegal instruction.
+const Ops& cpu_avx2_ops();
+// Needs AVX-512 F, BW, VL and DQ, and what AVX2 needs.
+const Ops& cpu_avx512_ops();
+
+}  // namespace argosy

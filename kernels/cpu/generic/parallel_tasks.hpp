@@ -1,0 +1,35 @@
+// Independent tasks over a stream's threads. Which thread runs a task never shows in a result: no task sums what another one made (R1).
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/base/stream.hpp"
+
+namespace argosy {
+
+// Calls body(task) for every task in [0, tasks). One thread, or one task, runs right here.
+template <class Body>
+static void parallel_tasks(const Stream& stream, std::int64_t tasks, const Body& body) {
+    if (stream.threads <= 1 || tasks <= 1) {
+        for (std::int64_t task = 0; task < tasks; ++task) body(task);
+        return;
+    }
+#pragma omp parallel for schedule(dynamic, 1) num_threads(stream.threads)
+    for (std::int64_t task = 0; task < tasks; ++task) body(task);
+}
+
+// Calls body(row_begin, row_end) for chunks of rows; a chunk has at least rows_min rows, so that small work stays on one thread.
+template <class Body>
+static void parallel_rows(const Stream& stream, int rows, int rows_min, const Body& body) {
+    int chunks = stream.threads <= 1 ? 1 : 4 * stream.threads;
+    if (chunks > rows / rows_min) chunks = rows / rows_min;
+    if (chunks <= 1) {
+        if (rows > 0) body(0, rows);
+        return;
+    }
+    parallel_tasks(stream, chunks, [&](std::int64_t chunk) {
+        body(static_cast<int>(rows * chunk / chunks), static_cast<int>(rows * (chunk + 1) / chunks));
+    });
+}
+
+}  // namespace argosy

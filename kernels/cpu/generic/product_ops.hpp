@@ -1,0 +1,42 @@
+// The ops that are a product and nothing else: leaf projection, gate-up, logits.
+#pragma once
+
+#include "kernels/cpu/generic/product.hpp"
+#include "kernels/ops.hpp"
+
+namespace argosy {
+
+template <class V>
+static void leaf_projection_op(const LeafProjectionArgs& args, const Stream& stream) {
+    if (args.groups == 0) return;
+    ProductJob job;
+    job.groups = args.groups;
+    job.group_begin = args.group_begin;
+    job.weight = args.weight;
+    job.x = args.x;
+    job.out = args.out;
+    job.out_stride = args.weight[0].spec.n;
+    run_product<V>(job, stream);
+}
+
+template <class V>
+static void gate_up_op(const GateUpArgs& args, const Stream& stream) {
+    if (args.groups == 0) return;
+    ProductJob job;
+    job.groups = args.groups;
+    job.group_begin = args.group_begin;
+    job.row_index = args.row_index;
+    job.weight = args.gate;
+    job.up = args.up;
+    job.x = args.x;
+    job.out = args.h;
+    job.out_stride = args.gate[0].spec.n;
+    run_product<V>(job, stream);
+}
+
+template <class V>
+static void logits_op(const LogitsArgs& args, const Stream& stream) {
+    run_plain_product<V>(args.weight, args.rows, args.x, args.out, args.out_stride, stream);
+}
+
+}  // namespace argosy

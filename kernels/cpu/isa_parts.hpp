@@ -1,0 +1,30 @@
+// What each instruction set contributes to its table of ops. A part is one source file, compiled with the flags of its set; nothing else
+// crosses from such a file into the rest of the program, so no function of it can be linked in where its instructions are missing.
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace argosy {
+
+namespace cpu_portable {
+void add_products(Ops& ops);
+void add_attention(Ops& ops);
+void add_row_ops(Ops& ops);
+void add_sampler(Ops& ops);
+}  // namespace cpu_portable
+
+namespace cpu_avx2 {
+void add_products(Ops& ops);
+void add_attention(Ops& ops);
+void add_row_ops(Ops& ops);
+void add_sampler(Ops& ops);
+}  // namespace cpu_avx2
+
+namespace cpu_avx512 {
+void add_products(Ops& ops);
+void add_attention(Ops& ops);
+void add_row_ops(Ops& ops);
+void add_sampler(Ops& ops);
+}  // namespace cpu_avx512
+
+}  // namespace argosy

@@ -1,0 +1,12 @@
+// The portable attention.
+#include "kernels/cpu/generic/attention.hpp"
+#include "kernels/cpu/isa_parts.hpp"
+#include "kernels/cpu/vec16_portable.hpp"
+
+namespace argosy::cpu_portable {
+
+void add_attention(Ops& ops) {
+    ops.attention = attention_op<Vec16>;
+}
+
+}  // namespace argosy::cpu_portable
