@@ -8,7 +8,6 @@
 #include <cctype>
 #include <fstream>
 #include <set>
-#include <sstream>
 
 #include "kernels/base/error.hpp"
 #include "runtime/account/money.hpp"
@@ -261,15 +260,18 @@ CostProfile load_cost_profile(const std::string& wanted, std::span<const fs::pat
         fail(ErrorKind::usage, "There is no cost profile '{}': {}.", name, hint);
     }
     std::ifstream file(path, std::ios::binary);
-    std::ostringstream content;
-    if (!fs::is_regular_file(path, ignored) || !(content << file.rdbuf())) {
+    if (!fs::is_regular_file(path, ignored) || !file) {
         fail(ErrorKind::usage, "The cost profile {} cannot be read; check the path and its permissions.",
              path.string());
     }
-    if (content.view().size() > kFileBytesMax)
+    std::string content(kFileBytesMax + 1, '\0');
+    file.read(content.data(), static_cast<std::streamsize>(content.size()));
+    content.resize(static_cast<std::size_t>(file.gcount()));
+    if (content.size() > kFileBytesMax) {
         fail(ErrorKind::input, "The cost profile {} is larger than 1 MiB; it is something else.", path.string());
+    }
 
-    std::vector<CostProfile> profiles = parse_cost_profiles(content.view(), path.string());
+    std::vector<CostProfile> profiles = parse_cost_profiles(content, path.string());
     std::vector<std::string> resources;
     for (CostProfile& profile : profiles) {
         if (lower(profile.resource) == lower(resource) || (resource.empty() && profiles.size() == 1)) return profile;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "runtime/account/money.hpp"
+
 namespace argosy {
 
 bool is_useful(Account account) {
@@ -31,6 +33,11 @@ bool is_stepping(Account account) {
         default:
             return is_useful(account);
     }
+}
+
+std::int64_t amount_of(std::int64_t ns, const Bill& bill) {
+    if (bill.rank_ns <= 0) return 0;
+    return static_cast<std::int64_t>(money::divide_rounded(__int128{bill.total} * ns, bill.rank_ns));
 }
 
 Efficiency efficiency_of(std::span<const RankLedger> ranks) {

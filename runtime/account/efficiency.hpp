@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "runtime/account/bill.hpp"
 #include "runtime/account/ledger.hpp"
 
 namespace argosy {
@@ -27,6 +28,9 @@ struct Efficiency {
 
 bool is_useful(Account account);    // arithmetic on tokens
 bool is_stepping(Account account);  // anything that belongs to steps, useful or not
+
+// What rank-time costs at the bill's mean price of a rank-nanosecond: prices imbalance_ns and communication_ns.
+std::int64_t amount_of(std::int64_t ns, const Bill& bill);
 
 Efficiency efficiency_of(std::span<const RankLedger> ranks);
 

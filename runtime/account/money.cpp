@@ -33,9 +33,10 @@ int shift_for(std::int64_t amount, std::span<const Wide> weights) {
 std::string digits_of(Wide value) {
     std::string text;
     do {
-        text.insert(text.begin(), static_cast<char>('0' + static_cast<int>(value % 10)));
+        text += static_cast<char>('0' + static_cast<int>(value % 10));
         value /= 10;
     } while (value > 0);
+    std::reverse(text.begin(), text.end());
     return text;
 }
 
@@ -122,10 +123,14 @@ std::string decimal(Wide nano, int decimals) {
     for (int i = decimals; i < 9; ++i) unit *= 10;
     const Wide rounded = divide_rounded(nano, unit);
     std::string text = digits_of(rounded < 0 ? -rounded : rounded);
-    if (static_cast<int>(text.size()) <= decimals)
-        text.insert(0, static_cast<std::size_t>(decimals) + 1 - text.size(), '0');
-    if (decimals > 0) text.insert(text.size() - static_cast<std::size_t>(decimals), ".");
-    return rounded < 0 ? "-" + text : text;
+    if (static_cast<int>(text.size()) <= decimals) {
+        text = std::string(static_cast<std::size_t>(decimals) + 1 - text.size(), '0') + text;
+    }
+    if (decimals > 0) {
+        const std::size_t point = text.size() - static_cast<std::size_t>(decimals);
+        text = text.substr(0, point) + '.' + text.substr(point);
+    }
+    return rounded < 0 ? '-' + text : text;
 }
 
 std::string significant(Wide nano, int figures) {
@@ -136,9 +141,13 @@ std::string significant(Wide nano, int figures) {
 }
 
 std::string grouped(std::int64_t value) {
-    std::string text = digits_of(value < 0 ? -Wide{value} : Wide{value});
-    for (std::size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, ",");
-    return value < 0 ? "-" + text : text;
+    const std::string digits = digits_of(value < 0 ? -Wide{value} : Wide{value});
+    std::string text = value < 0 ? "-" : "";
+    for (std::size_t i = 0; i < digits.size(); ++i) {
+        if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+        text += digits[i];
+    }
+    return text;
 }
 
 }  // namespace argosy::money

@@ -147,6 +147,8 @@ Json efficiency_json(const RunReport& report, const ReportFigures& f) {
             {"useful_ns", e.useful_ns},
             {"imbalance_ns", e.imbalance_ns},
             {"communication_ns", e.communication_ns},
+            {"imbalance_amount", amount_of(e.imbalance_ns, report.bill)},
+            {"communication_amount", amount_of(e.communication_ns, report.bill)},
             {"cpu_ns", e.cpu_ns},
             {"cpu_utilisation", report.bill.core_ns > 0 ? Json(e.cpu_utilisation) : Json(nullptr)}};
 }

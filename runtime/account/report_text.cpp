@@ -15,11 +15,11 @@ constexpr std::size_t kLineWidth = 118;
 
 using Out = std::back_insert_iterator<std::string>;
 
-// Decimals that show a number of this size (in 1e-9) with four digits.
+// Decimals that show a number of this size (in 1e-9) with four digits: 3 for 5.2, 1 for 520, 6 for 0.0052.
 int decimals_for(std::int64_t nano) {
-    int decimals = 9;
-    for (std::int64_t limit = 1000; limit <= nano && decimals > 0 && limit < INT64_MAX / 10; limit *= 10) --decimals;
-    return nano >= 1000 ? std::clamp(decimals + 1, 0, 9) : 9;
+    int leading = -10;  // power of ten of the first digit
+    for (; nano > 0; nano /= 10) ++leading;
+    return std::clamp(3 - leading, 0, 9);
 }
 
 std::string with_unit(const RunReport& report, const std::string& number) {
@@ -47,7 +47,7 @@ std::string bytes_spread(const Spread& spread) {
 }
 
 std::string duration(std::int64_t ns) {
-    return ns < 600 * money::kNano ? money::decimal(ns, decimals_for(ns) > 3 ? std::min(decimals_for(ns), 6) : 3) + " s"
+    return ns < 600 * money::kNano ? money::decimal(ns, std::clamp(decimals_for(ns), 3, 6)) + " s"
                                    : money::decimal(money::divide_rounded(ns, 3600), 3) + " h";
 }
 
@@ -130,21 +130,40 @@ void table(std::string& text, const RunReport& report, const ReportFigures& f) {
     fmt::format_to(Out(text), "   checks {}/{}\n", good, kBillCheckCount);
 }
 
+// "label  word  word ..." broken into lines of at most kLineWidth.
+void wrapped(std::string& text, const std::string& label, const std::vector<std::string>& words,
+             const std::string& between = "  ") {
+    std::string line = fmt::format(" {:<10}", label);
+    const std::size_t indent = line.size();
+    bool first = true;
+    for (const std::string& word : words) {
+        if (!first && line.size() + between.size() + word.size() > kLineWidth) {
+            text += line + "\n";
+            line.assign(indent, ' ');
+            first = true;
+        }
+        line += (first ? "" : between) + word;
+        first = false;
+    }
+    text += line + "\n";
+}
+
 void tokens_and_prices(std::string& text, const RunReport& report, const ReportFigures& f) {
     text += " tokens    ";
     for (int c = 0; c < kTokenClassCount; ++c) {
         fmt::format_to(Out(text), "{}{} {}", c > 0 ? "   " : "", name_of(static_cast<TokenClass>(c)),
                        money::grouped(report.bill.classes[c].tokens));
     }
-    fmt::format_to(Out(text), "\n {}/M direct | loaded   ", unit_word(report));
-    bool any = false;
+    text += "\n";
+    std::vector<std::string> prices;
     for (int c = 0; c < kTokenClassCount; ++c) {
         if (!f.prices.direct[c] || !f.prices.loaded[c]) continue;
-        fmt::format_to(Out(text), "{}{} {} | {}", any ? "   " : "", name_of(static_cast<TokenClass>(c)),
-                       money::significant(*f.prices.direct[c], 4), money::significant(*f.prices.loaded[c], 4));
-        any = true;
+        prices.push_back(fmt::format("{} {} | {}", name_of(static_cast<TokenClass>(c)),
+                                     money::significant(*f.prices.direct[c], 4),
+                                     money::significant(*f.prices.loaded[c], 4)));
     }
-    text += any ? "\n" : "no tokens: the bill is all overhead\n";
+    if (prices.empty()) prices.push_back("no tokens: the bill is all overhead");
+    wrapped(text, unit_word(report) + "/M direct | loaded  ", prices, "   ");
     fmt::format_to(Out(text), " rate      {:.1f} delivered tok/s, {:.1f} tok/s in all, over {}\n",
                    f.delivered_per_second, f.all_per_second, duration(f.life_ns.max));
 }
@@ -156,7 +175,16 @@ void efficiency(std::string& text, const RunReport& report, const ReportFigures&
         fmt::format_to(Out(text), "   load balance {}   communication {}   efficiency {} (POP, while stepping)",
                        percent(e.load_balance), percent(e.communication), percent(e.parallel));
     }
-    fmt::format_to(Out(text), "\n cpu       {} s per rank (min {}, max {})", money::decimal(f.cpu_ns.avg, 3),
+    text += "\n";
+    if (e.known) {
+        const auto lost = [&](std::int64_t ns) {
+            const std::int64_t amount = amount_of(ns, report.bill);
+            return with_unit(report, money::decimal(amount, decimals_for(report.bill.total)));
+        };
+        fmt::format_to(Out(text), "           lost to imbalance {}, to communication and waiting {}\n",
+                       lost(e.imbalance_ns), lost(e.communication_ns));
+    }
+    fmt::format_to(Out(text), " cpu       {} s per rank (min {}, max {})", money::decimal(f.cpu_ns.avg, 3),
                    money::decimal(f.cpu_ns.min, 3), money::decimal(f.cpu_ns.max, 3));
     if (report.bill.core_ns > 0) fmt::format_to(Out(text), "   {} of the cores' time", percent(e.cpu_utilisation));
     fmt::format_to(Out(text), "\n memory    per rank: peak {}   weights {} private, {} shared   KV {}\n",
@@ -171,22 +199,6 @@ void efficiency(std::string& text, const RunReport& report, const ReportFigures&
         sent += f.bytes_sent[v];
     }
     text += sent == 0 ? " nothing\n" : "\n";
-}
-
-// "label  word  word ..." broken into lines of at most kLineWidth.
-void wrapped(std::string& text, std::string_view label, const std::vector<std::string>& words) {
-    std::string line = fmt::format(" {:<10}", label);
-    bool first = true;
-    for (const std::string& word : words) {
-        if (!first && line.size() + 2 + word.size() > kLineWidth) {
-            text += line + "\n";
-            line.assign(11, ' ');
-            first = true;
-        }
-        line += (first ? "" : "  ") + word;
-        first = false;
-    }
-    text += line + "\n";
 }
 
 void witnesses(std::string& text, const RunReport& report) {
@@ -221,7 +233,14 @@ void provenance(std::string& text, const RunReport& report) {
     field("started", p.started_utc);
     if (report.profile) {
         const CostProfile& c = *report.profile;
-        field("price", fmt::format("{}, {}, {}{}{}", c.source, c.date, c.path, c.note.empty() ? "" : "; ", c.note));
+        std::vector<std::string> words{c.source + ",", c.date + ",", c.path};
+        if (!c.note.empty()) words.back() += ";";
+        for (std::size_t at = 0; at < c.note.size();) {
+            const std::size_t end = std::min(c.note.find(' ', at), c.note.size());
+            words.push_back(c.note.substr(at, end - at));
+            at = end + 1;
+        }
+        wrapped(text, "price", words, " ");
     }
 }
 

@@ -1,0 +1,80 @@
+// Random jobs: drawn by running a real AccountClock over a random schedule of accounts and phases.
+#include "tests/runtime/account/random_ledgers.hpp"
+
+#include <string>
+
+namespace argosy::test {
+
+std::int64_t draw(std::mt19937_64& random, std::int64_t low, std::int64_t high) {
+    return std::uniform_int_distribution<std::int64_t>(low, high)(random);
+}
+
+namespace {
+
+RankLedger random_rank(std::mt19937_64& random, int rank, std::int64_t slice_max_ns) {
+    RankLedger ledger;
+    ledger.rank = rank;
+    set_node(ledger, "n" + std::to_string(draw(random, 0, 2)));
+    std::int64_t now_ns = draw(random, 0, 1'000'000'000);
+    AccountClock clock(now_ns);
+    const std::int64_t switches = draw(random, 0, 60);
+    for (std::int64_t i = 0; i < switches; ++i) {
+        now_ns += draw(random, 0, slice_max_ns);
+        if (draw(random, 0, 4) == 0)
+            clock.set_phase(static_cast<Phase>(draw(random, 0, kPhaseCount - 1)), now_ns);
+        else
+            clock.switch_to(static_cast<Account>(draw(random, 0, kAccountCount - 1)), now_ns);
+    }
+    take_clock(ledger, clock, now_ns + draw(random, 1, slice_max_ns));
+    ledger.cores_milli = draw(random, 1, 64'000);
+    ledger.gpus_milli = draw(random, 1, 8'000);
+    return ledger;
+}
+
+CostProfile random_profile(std::mt19937_64& random) {
+    CostProfile profile;
+    profile.name = "random";
+    profile.source = "a random generator";
+    profile.date = "2026-01";
+    profile.currency = "USD";
+    profile.basis = static_cast<PriceBasis>(draw(random, 0, 3));
+    profile.price_nano_per_hour = draw(random, 0, 1) == 0 ? draw(random, 1, 1000) : draw(random, 1, 50'000'000'000);
+    return profile;
+}
+
+}  // namespace
+
+RandomJob random_job(std::mt19937_64& random) {
+    RandomJob job;
+    const std::int64_t n = draw(random, 1, 9);
+    const std::int64_t slice_max_ns = draw(random, 0, 2) == 0 ? 7 : draw(random, 1, 10'000'000'000'000);
+    for (int r = 0; r < n; ++r) job.ranks.push_back(random_rank(random, r, slice_max_ns));
+    if (draw(random, 0, 3) > 0) job.profile = random_profile(random);
+    const std::int64_t request_count = draw(random, 0, 12);
+    if (draw(random, 0, 3) > 0) job.requests.emplace(static_cast<std::size_t>(request_count));
+    // Every token is counted once on a rank and once for a request, if there are requests.
+    const std::int64_t cells = job.requests && request_count == 0 ? 0 : draw(random, 0, 25);
+    for (std::int64_t i = 0; i < cells; ++i) {
+        const auto token_class = static_cast<std::size_t>(draw(random, 0, kTokenClassCount - 1));
+        const std::int64_t tokens = draw(random, 0, 100'000);
+        const auto rank = static_cast<std::size_t>(draw(random, 0, n - 1));
+        job.ranks[rank].tokens[static_cast<std::size_t>(draw(random, 0, kPhaseCount - 1))][token_class] += tokens;
+        if (job.requests)
+            (*job.requests)[static_cast<std::size_t>(draw(random, 0, request_count - 1))].tokens[token_class] += tokens;
+    }
+    return job;
+}
+
+RankLedger rank_with(std::int32_t rank, const std::vector<std::tuple<Phase, Account, std::int64_t>>& accounts_ns) {
+    RankLedger ledger;
+    ledger.rank = rank;
+    set_node(ledger, "n0");
+    ledger.cores_milli = 1000;
+    for (const auto& [phase, account, ns] : accounts_ns) {
+        ledger.totals_ns[static_cast<std::size_t>(phase)][static_cast<std::size_t>(account)] += ns;
+        ledger.end_ns += ns;
+    }
+    return ledger;
+}
+
+}  // namespace argosy::test
