@@ -91,14 +91,14 @@ std::string path_of(const Checkpoint& checkpoint, const StoredTensor& tensor) {
 }
 
 void check_match(const TensorSpec& wanted, const StoredTensor& stored, const Checkpoint& checkpoint) {
+    if (stored.dtype != DType::bf16 && stored.dtype != DType::f16 && stored.dtype != DType::f32) {
+        fail(ErrorKind::input, "{}: the tensor {} is stored as {}; weights must be bf16, f16 or f32.",
+             path_of(checkpoint, stored), stored.name, name_of(stored.dtype));
+    }
     if (stored.shape != wanted.shape) {
         fail(ErrorKind::input,
              "{}: the tensor {} has the shape [{}]; config.json makes it [{}]. They belong to different models.",
              path_of(checkpoint, stored), stored.name, fmt::join(stored.shape, ", "), fmt::join(wanted.shape, ", "));
-    }
-    if (stored.dtype != DType::bf16 && stored.dtype != DType::f16 && stored.dtype != DType::f32) {
-        fail(ErrorKind::input, "{}: the tensor {} is stored as {}; weights must be bf16, f16 or f32.",
-             path_of(checkpoint, stored), stored.name, name_of(stored.dtype));
     }
 }
 

@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t kConfigBytesMax = 16 << 20;
-constexpr double kTensorsMax = 4e6;      // beyond any model; keeps the tensor list in memory
+constexpr const char* kQuantisedMark = "hf_quant_config.json";  // beside config.json: ModelOpt's exports
+constexpr double kTensorsMax = 4e6;                             // beyond any model; keeps the tensor list in memory
 constexpr double kParametersMax = 1e15;  // beyond any model; keeps every count of bytes within 64 bits
 
 std::string supported_families() {
@@ -77,8 +78,8 @@ void refuse_giants(const JsonObject& config, const ModelPlan& plan) {
     }
 }
 
-GenerationDefaults read_generation(const JsonObject& file) {
-    GenerationDefaults defaults;
+GenerationConfig read_generation(const JsonObject& file) {
+    GenerationConfig defaults;
     if (file.has("do_sample")) defaults.do_sample = file.boolean_or("do_sample", false);
     if (file.has("temperature")) defaults.temperature = file.number("temperature", 0.0, 1e6);
     if (file.has("top_p")) defaults.top_p = file.number("top_p", 0.0, 1.0);
@@ -112,6 +113,11 @@ ConfigText read_config_text(const fs::path& model) {
     const fs::path config = folder ? model / "config.json" : model;
     if (!fs::exists(config))
         fail(ErrorKind::input, "{} holds no config.json; give the folder of a model.", model.string());
+    if (folder && fs::exists(model / kQuantisedMark)) {
+        fail(ErrorKind::input,
+             "{} says that the weights are quantised; supported are plain weights in bf16, f16 or f32.",
+             (model / kQuantisedMark).string());
+    }
     ConfigText text;
     text.config_path = config.string();
     text.config = read_text_file(config, kConfigBytesMax);

@@ -116,7 +116,7 @@ std::string rank_lines(const std::vector<WeightBytes>& ranks) {
         return fmt::format("{:>22}{:>22}{:>14}", grouped(bytes_of(*least)), grouped(bytes_of(*most)),
                            binary_size(bytes_of(*most)));
     };
-    std::string text = fmt::format("  {:<12}{:>22}{:>22}{:>14}\n", "", "least bytes", "most bytes", "");
+    std::string text = fmt::format("  {:<12}{:>22}{:>22}\n", "", "least bytes", "most bytes");
     for (int i = 0; i < kWeightClassCount; ++i) {
         const auto weight_class = static_cast<WeightClass>(i);
         if (std::all_of(ranks.begin(), ranks.end(), [&](const WeightBytes& bytes) { return bytes[weight_class] == 0; }))

@@ -124,7 +124,7 @@ std::string describe_layers(const std::vector<LayerPlan>& layers) {
     return fmt::format("layers: {}\n", fmt::join(runs, ", "));
 }
 
-std::string describe_generation(const GenerationDefaults& defaults) {
+std::string describe_generation(const GenerationConfig& defaults) {
     std::vector<std::string> parts;
     const auto add = [&](std::string_view name, const auto& value) {
         if (value) parts.push_back(fmt::format("{} {}", name, *value));

@@ -77,7 +77,7 @@ struct MoePlan {
 
 // What generation_config.json says, as it says it; what it leaves out is absent. do_sample = false means greedy
 // whatever the rest says.
-struct GenerationDefaults {
+struct GenerationConfig {
     std::optional<bool> do_sample;
     std::optional<double> temperature;
     std::optional<double> top_p;
@@ -85,7 +85,7 @@ struct GenerationDefaults {
     std::optional<int> top_k;
     std::optional<double> repetition_penalty;
     std::optional<int> max_new_tokens;
-    bool operator==(const GenerationDefaults&) const = default;
+    bool operator==(const GenerationConfig&) const = default;
 };
 
 // A decoder: embedding, layers of (norm, attention, residual, norm, feed-forward, residual), final norm, vocabulary
@@ -105,7 +105,7 @@ struct ModelPlan {
         dtype;  // number format that config.json announces for the weights; a checkpoint's own word counts more
     std::optional<int> bos_id;  // token that starts a sequence, where the model has one
     std::vector<int> eos_ids;   // tokens that end one: config.json's, then generation_config.json's, each once
-    GenerationDefaults generation;
+    GenerationConfig generation;
     bool operator==(const ModelPlan&) const = default;
 };
 

@@ -37,9 +37,6 @@ class Lister {
         list_.push_back(
             {role, layer, expert, fill_in(pattern(role, expert >= 0), layer, expert), shape_of(plan_, role, layer)});
     }
-    void add_all(std::initializer_list<TensorRole> roles, int layer, int expert = -1) {
-        for (const TensorRole role : roles) add(role, layer, expert);
-    }
     std::vector<TensorSpec> take() { return std::move(list_); }
 
   private:
@@ -56,24 +53,23 @@ class Lister {
     std::vector<TensorSpec> list_;
 };
 
-void add_layer(Lister& list, const ModelPlan& plan, int layer) {
-    using enum TensorRole;
-    list.add_all({attn_norm, q_proj, k_proj, v_proj}, layer);
-    if (plan.attention.qkv_bias) list.add_all({q_bias, k_bias, v_bias}, layer);
-    if (plan.attention.qk_norm == QkNorm::per_head) list.add_all({q_norm, k_norm}, layer);
-    list.add_all({o_proj, ffn_norm}, layer);
-    if (plan.layers[static_cast<std::size_t>(layer)].kind == LayerKind::dense) {
-        list.add_all({gate_proj, up_proj, down_proj}, layer);
-        return;
-    }
-    list.add(router, layer);
-    for (int expert = 0; expert < plan.moe.experts; ++expert)
-        list.add_all({gate_proj, up_proj, down_proj}, layer, expert);
-}
-
 }  // namespace
 
 std::string_view name_of(TensorRole role) { return kRoleNames[static_cast<std::size_t>(role)]; }
+
+std::vector<TensorRole> roles_of_layer(const ModelPlan& plan, int layer) {
+    using enum TensorRole;
+    std::vector<TensorRole> roles = {attn_norm, q_proj, k_proj, v_proj};
+    const auto add = [&](std::initializer_list<TensorRole> more) { roles.insert(roles.end(), more); };
+    if (plan.attention.qkv_bias) add({q_bias, k_bias, v_bias});
+    if (plan.attention.qk_norm == QkNorm::per_head) add({q_norm, k_norm});
+    add({o_proj, ffn_norm});
+    if (plan.layers.at(static_cast<std::size_t>(layer)).kind == LayerKind::moe)
+        add({router});
+    else
+        add({gate_proj, up_proj, down_proj});
+    return roles;
+}
 
 std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int layer) {
     const std::int64_t hidden = plan.hidden;
@@ -120,7 +116,13 @@ std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int l
 std::vector<TensorSpec> tensor_list(const ModelPlan& plan) {
     Lister list(plan);
     list.add(TensorRole::embedding);
-    for (int layer = 0; layer < plan.layer_count; ++layer) add_layer(list, plan, layer);
+    for (int layer = 0; layer < plan.layer_count; ++layer) {
+        for (const TensorRole role : roles_of_layer(plan, layer)) list.add(role, layer);
+        const bool moe = plan.layers[static_cast<std::size_t>(layer)].kind == LayerKind::moe;
+        for (int expert = 0; moe && expert < plan.moe.experts; ++expert) {
+            for (const TensorRole role : kExpertRoles) list.add(role, layer, expert);
+        }
+    }
     list.add(TensorRole::final_norm);
     if (!plan.tie_embeddings) list.add(TensorRole::lm_head);
     return list.take();

@@ -57,6 +57,10 @@ struct TensorName {
 // embeddings does not have. Throws Error(internal) when the plan's family has no name for a tensor it needs.
 std::vector<TensorSpec> tensor_list(const ModelPlan& plan);
 
+// The tensors of one layer, those of experts apart, in the list's order; and those of each expert.
+std::vector<TensorRole> roles_of_layer(const ModelPlan& plan, int layer);
+inline constexpr TensorRole kExpertRoles[] = {TensorRole::gate_proj, TensorRole::up_proj, TensorRole::down_proj};
+
 // Shape of one tensor; layer matters for the feed-forward's matrices only.
 std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int layer);
 

@@ -176,45 +176,71 @@ std::int64_t WeightBytes::total() const { return std::accumulate(of_class.begin(
 
 namespace {
 
-// size_of_tensor(i): bytes of one element of tensor i of the list.
-template <class SizeOfTensor>
-WeightBytes add_up(const ModelPlan& plan, const LayoutShare& share, const SizeOfTensor& size_of_tensor) {
-    WeightBytes bytes;
-    const std::vector<TensorSpec> tensors = tensor_list(plan);
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-        bytes[class_of(tensors[i])] += slice_of(plan, tensors[i], share).elements() * size_of_tensor(i);
-        if (plan.tie_embeddings && tensors[i].role == TensorRole::embedding) {
-            bytes[WeightClass::head] +=
-                std::int64_t{vocab_of(plan, share.tp_rank, share.tp).count()} * plan.hidden * size_of_tensor(i);
-        }
+// Calls visit(tensor without its name) for every tensor of the plan but the experts', in the list's order.
+template <class Visit>
+void for_each_common(const ModelPlan& plan, const Visit& visit) {
+    const auto spec = [&](TensorRole role, int layer) {
+        return TensorSpec{role, layer, -1, {}, shape_of(plan, role, layer)};
+    };
+    visit(spec(TensorRole::embedding, -1));
+    for (int layer = 0; layer < plan.layer_count; ++layer) {
+        for (const TensorRole role : roles_of_layer(plan, layer)) visit(spec(role, layer));
     }
-    return bytes;
+    visit(spec(TensorRole::final_norm, -1));
+    if (!plan.tie_embeddings) visit(spec(TensorRole::lm_head, -1));
+}
+
+// Elements of the three matrices of one expert that a rank of the expert's ep group holds; all experts of all layers
+// are equally large.
+std::int64_t expert_elements(const ModelPlan& plan, int etp_rank, int etp) {
+    return 3 * std::int64_t{plan.hidden} * expert_leaves(plan, etp_rank, etp).cut.columns();
+}
+
+// A tied head is the rank's rows of the embedding, packed.
+std::int64_t tied_head_elements(const ModelPlan& plan, const LayoutShare& share) {
+    return plan.tie_embeddings ? std::int64_t{vocab_of(plan, share.tp_rank, share.tp).count()} * plan.hidden : 0;
 }
 
 }  // namespace
 
+// Without the list of tensors, which for a model of many experts takes milliseconds to write down: planners ask for
+// thousands of layouts.
 WeightBytes weight_bytes(const ModelPlan& plan, std::int64_t bytes_per_element, const LayoutShare& share) {
-    return add_up(plan, share, [&](std::size_t) { return bytes_per_element; });
+    WeightBytes bytes;
+    for_each_common(plan, [&](const TensorSpec& tensor) {
+        bytes[class_of(tensor)] += slice_of(plan, tensor, share).elements() * bytes_per_element;
+    });
+    bytes[WeightClass::head] += tied_head_elements(plan, share) * bytes_per_element;
+    if (plan.moe.experts > 0) {
+        bytes[WeightClass::experts] = moe_layer_count(plan) *
+                                      std::int64_t{experts_of(plan, share.ep_rank, share.ep).count()} *
+                                      expert_elements(plan, share.etp_rank, share.etp) * bytes_per_element;
+    }
+    return bytes;
 }
 
 WeightBytes weight_bytes(const ModelPlan& plan, std::span<const StoredTensor> stored, const LayoutShare& share) {
-    return add_up(plan, share, [&](std::size_t i) {
-        if (i >= stored.size())
-            fail(ErrorKind::internal, "{} stored tensors are fewer than the plan's.", stored.size());
-        return static_cast<std::int64_t>(size_of(stored[i].dtype));
-    });
+    WeightBytes bytes;
+    const std::vector<TensorSpec> tensors = tensor_list(plan);
+    if (stored.size() != tensors.size()) {
+        fail(ErrorKind::internal, "{} stored tensors were matched with the {} of the plan.", stored.size(),
+             tensors.size());
+    }
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        const auto size = static_cast<std::int64_t>(size_of(stored[i].dtype));
+        bytes[class_of(tensors[i])] += slice_of(plan, tensors[i], share).elements() * size;
+        if (tensors[i].role == TensorRole::embedding)
+            bytes[WeightClass::head] += tied_head_elements(plan, share) * size;
+    }
+    return bytes;
 }
 
 ParameterCount count_parameters(const ModelPlan& plan) {
-    ParameterCount count;
-    for (const TensorSpec& tensor : tensor_list(plan)) {
-        std::int64_t elements = 1;
-        for (const std::int64_t extent : tensor.shape) elements *= extent;
-        count.total += elements;
-        // Experts of a layer are equally large, so which top_k of them are chosen does not matter.
-        if (tensor.expert < plan.moe.top_k || tensor.expert < 0) count.active += elements;
-    }
-    return count;
+    std::int64_t common = 0;
+    for_each_common(plan, [&](const TensorSpec& tensor) { common += slice_of(plan, tensor, {}).elements(); });
+    if (plan.moe.experts == 0) return {common, common};
+    const std::int64_t one_of_each = moe_layer_count(plan) * expert_elements(plan, 0, 1);
+    return {common + plan.moe.experts * one_of_each, common + plan.moe.top_k * one_of_each};
 }
 
 std::int64_t kv_bytes_per_token(const ModelPlan& plan, DType kv_dtype) {
