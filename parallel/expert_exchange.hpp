@@ -73,20 +73,23 @@ class ExpertExchange {
         std::int64_t rows_sent = 0;       // to other ranks, hidden rows there
         std::int64_t rows_returned = 0;   // to other ranks, subtree rows back
         std::int64_t count_bytes = 0;     // all_gather on stage
-        std::int64_t meta_bytes = 0;      // ids and weights, on stage
+        std::int64_t choice_bytes = 0;    // ids and weights, on stage
         std::int64_t dispatch_bytes = 0;  // on stage
         std::int64_t return_bytes = 0;    // on stage
         std::int64_t etp_bytes = 0;       // on etp
         bool operator==(const PlannedTraffic&) const = default;
-        std::int64_t stage_bytes() const { return count_bytes + meta_bytes + dispatch_bytes + return_bytes; }
+        std::int64_t stage_bytes() const { return count_bytes + choice_bytes + dispatch_bytes + return_bytes; }
     };
     const PlannedTraffic& planned() const { return planned_; }
     const RoutePlan& route_plan() const { return plan_; }
     std::int64_t workspace_bytes() const;
 
   private:
-    void exchange_meta();
-    void join_members(const float* y, const Stream& stream);
+    void agree_on_counts();
+    void exchange_choices();
+    void plan_round(int round);
+    const float* join_members(const float* y, const Stream& stream);
+    std::int64_t rows_to_come(int source, int ep_rank) const;
 
     Communicator& stage_;
     Communicator& etp_;
@@ -105,8 +108,8 @@ class ExpertExchange {
     PlannedTraffic planned_;
     std::vector<std::int32_t> counts_;        // [stage, ep] rows from each rank to each ep rank, in the whole step
     std::vector<std::int32_t> source_begin_;  // [stage + 1] of the rows that come to this rank in the whole step
-    std::vector<std::int32_t> meta_ids_;      // [rows to come, top_k]
-    std::vector<float> meta_weights_;         // [rows to come, top_k]
+    std::vector<std::int32_t> step_ids_;      // [rows to come, top_k]
+    std::vector<float> step_weights_;         // [rows to come, top_k]
     std::vector<std::int32_t> round_ids_;     // [rows of the round, top_k]
     std::vector<float> round_weights_;
     std::vector<std::int32_t> source_count_;  // [stage] rows of the round
@@ -114,12 +117,13 @@ class ExpertExchange {
     std::vector<ReceivePart> receive_;
     std::vector<const float*> partials_;  // [etp]
     std::int64_t returned_ = 0;           // rows that have come home so far
-    Buffer meta_send_;
-    Buffer meta_receive_;
+    Buffer choices_send_;
+    Buffer choices_receive_;
     Buffer x_send_;
     Buffer x_receive_;
     Buffer member_send_;     // [grouped rows by member, hidden]
     Buffer member_receive_;  // [etp, own grouped rows, hidden]
+    Buffer joined_;          // [own grouped rows, hidden]
     Buffer subtree_;         // [rows to return, hidden]
     Buffer home_;            // [returned rows, hidden]
 };

@@ -29,7 +29,7 @@ struct alignas(64) HeartbeatSlot {
     std::atomic<std::int32_t> pid;
     std::atomic<std::uint8_t> account;  // what the main thread does: Account
     std::atomic<std::uint8_t> state;    // 0: not started, 1: running, 2: ended in good order
-    std::atomic<std::uint8_t> spoken;   // this rank has printed a verdict
+    std::atomic<std::uint8_t> spoken;   // in slot 0: a rank of this node has printed a verdict
 };
 static_assert(sizeof(HeartbeatSlot) == 64 && std::atomic<std::int64_t>::is_always_lock_free);
 
@@ -56,8 +56,10 @@ struct Verdict {
     int pid = 0;
     bool operator==(const Verdict&) const = default;
 };
-// A silent rank first (the longest silent one). Else, when all running ranks have stood still for the limit: the one
-// that computes rather than communicates, of those the one with the fewest steps, of those the lowest rank.
+// A silent rank first (the longest silent one). Else a rank that computes and has made no progress for the limit; else,
+// when all ranks of the node wait in communication, for twice the limit (a culprit on another node is named by its own
+// watchdogs before): the one with the fewest steps. Ranks in no_work or shutdown may rest for ever; all others call
+// progress() more often than the limit.
 std::optional<Verdict> judge(std::span<const Pulse> pulses, std::int64_t now_ns, std::int64_t limit_ns);
 // "Rank 3 (process 4711 on node7) has not been heard of for 300 s; it was in account 'experts' of step 812. The job
 // ends here; ..."
