@@ -44,16 +44,16 @@ struct StepSpan {
     LogitRows logits = LogitRows::none;
     bool samples = false;  // the last row's logits give the sequence's next token
     int block_begin = 0;   // this span's block table is plan.blocks[block_begin, block_begin + block_count)
-    int block_count = 0;   // blocks from position 0 to the end of this span's rows, at least
+    int block_count = 0;   // every block the sequence holds: from position 0 to at least the end of these rows
     int new_blocks = 0;    // how many at the end of that table were acquired for this step
     bool operator==(const StepSpan&) const = default;
 };
 
 struct StepPlan {
-    std::int64_t step = 0;                // counted from 0
-    int rows = 0;                         // sum over spans
-    int decode_rows = 0;                  // they come first
-    std::vector<StepSpan> spans;          // decode spans, then prefill spans; each by rising sequence
+    std::int64_t step = 0;        // counted from 0
+    int rows = 0;                 // sum over spans
+    int decode_rows = 0;          // they come first
+    std::vector<StepSpan> spans;  // decode, then prefill going on, then prefill newly admitted; each by rising sequence
     std::vector<std::int32_t> tokens;     // [rows] input token of every row
     std::vector<std::int32_t> blocks;     // the spans' block tables, one after the other
     std::vector<std::int32_t> preempted;  // sequences that lost their blocks to make this plan
