@@ -44,7 +44,7 @@ export OMPI_MCA_mpi_yield_when_idle=${OMPI_MCA_mpi_yield_when_idle:-1}
 # --foreground lets Ctrl-C reach mpirun, and with it the ranks.
 status=0
 timeout --foreground -k 2 300 mpirun --oversubscribe --bind-to none -n 2 \
-    build/release/launch/argosy run --run-dir "$run_dir" </dev/null || status=$?
+    build/release/bin/argosy run --run-dir "$run_dir" </dev/null || status=$?
 if [ "$status" -ne 0 ]; then
     echo "quickstart: the demo job ended with status $status; its log is $run_dir/log.txt" >&2
     exit "$status"

@@ -1,0 +1,16 @@
+// The list of subcommands.
+#include "launch/commands/commands.hpp"
+
+namespace argosy {
+
+namespace {
+constexpr Command kCommands[] = {
+    {"run", "runs a job to its end under mpirun or srun, or alone as one rank; the same command line resumes it", run_command},
+    {"bench", "fixed-length synthetic work, with real or random weights: tokens per second", bench_command},
+    {"inspect", "what a model is: family, parameters, KV bytes per token, bytes per rank", inspect_command},
+};
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+}  // namespace argosy

@@ -1,0 +1,97 @@
+// Ledgers and provenance of a finished job.
+#include "runtime/job_report.hpp"
+
+#include <ctime>
+#include <fstream>
+
+namespace argosy {
+
+namespace {
+
+void add_traffic(RankLedger& ledger, const Communicator& communicator) {
+    const TrafficCounters& traffic = communicator.traffic();
+    count_sent(ledger, SentVerb::broadcast, traffic.of(Verb::broadcast).bytes_sent);
+    count_sent(ledger, SentVerb::all_gather, traffic.of(Verb::all_gather).bytes_sent + traffic.of(Verb::all_gather_v).bytes_sent);
+    count_sent(ledger, SentVerb::all_to_all, traffic.of(Verb::all_to_all).bytes_sent + traffic.of(Verb::all_to_all_v).bytes_sent);
+}
+
+// Names of instruction sets as the witness counter numbers them.
+std::int64_t isa_id(std::string_view ops_name) {
+    if (ops_name.find("avx512") != std::string_view::npos) return 512;
+    if (ops_name.find("avx2") != std::string_view::npos) return 2;
+    return ops_name.find("portable") != std::string_view::npos ? 1 : 0;
+}
+
+std::string cpu_name() {
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);) {
+        if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+    }
+    return "unknown CPU";
+}
+
+}  // namespace
+
+void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups, const JobSetup& job, const LoadedWeights& loaded, const ModelRunner& runner,
+                  const Engine& engine, AccountClock& clock) {
+    ledger.rank = session.rank();
+    ledger.threads = job.stream.threads;
+    measure_process(ledger);
+    set_node(ledger, session.node_name());
+    ledger.bytes_read = loaded.bytes_read;
+    ledger.weight_bytes_private = loaded.private_bytes;
+    ledger.weight_bytes_shared = loaded.shared_bytes;
+    ledger.kv_bytes = runner.kv_bytes();
+    add_traffic(ledger, session.world());
+    if (groups.stage) add_traffic(ledger, *groups.stage);
+    if (groups.tp) add_traffic(ledger, *groups.tp);
+    if (groups.etp) add_traffic(ledger, *groups.etp);
+
+    const SchedulerCounters counters = engine.counters();
+    const auto set = [&](Witness witness, std::int64_t value) { ledger.witness[static_cast<std::size_t>(witness)] = value; };
+    set(Witness::prefill_rows, counters.prefill_rows);
+    set(Witness::decode_rows, counters.decode_rows);
+    set(Witness::mixed_steps, counters.mixed_steps);
+    set(Witness::prefill_chunks, counters.prefill_chunks);
+    set(Witness::preemptions, counters.preemptions);
+    set(Witness::prefix_hit_tokens, counters.prefix_hit_tokens);
+    set(Witness::blocks_evicted, counters.evictions);
+    const ExpertExchange::PlannedTraffic exchange = runner.exchange_traffic();
+    set(Witness::exchange_rounds, exchange.rounds);
+    set(Witness::exchange_rows, exchange.rows_sent);
+    set(Witness::kernels_isa, isa_id(job.ops->name));
+    set(Witness::threads, job.stream.threads);
+    take_clock(ledger, clock, monotonic_ns());
+}
+
+std::vector<RankLedger> gather_ledgers(MpiSession& session, const RankLedger& mine) {
+    std::vector<RankLedger> all(static_cast<std::size_t>(session.size()));
+    session.world().all_gather(&mine, sizeof mine, all.data());
+    share_cores(all);
+    return all;
+}
+
+std::string utc_now() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+Provenance provenance_of(const MpiSession& session, const JobSetup& job, const std::string& model_digest, const std::string& version, const std::string& started_utc) {
+    Provenance p;
+    p.version = version;
+    p.numerics_id = std::string(job.ops->numerics_id);
+    p.model = job.model_name;
+    p.model_digest = model_digest;
+    p.input_digest = job.input.digest;
+    p.layout = describe(job.layout);
+    p.host = fmt::format("{} ranks on {} nodes; {}; {}", session.size(), session.node_count(), cpu_name(), session.mpi_version());
+    p.isa = std::string(job.ops->name);
+    p.started_utc = started_utc;
+    return p;
+}
+
+}  // namespace argosy

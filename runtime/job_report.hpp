@@ -1,0 +1,28 @@
+// The end of a job: every rank's ledger filled and gathered, and the report made of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/base/account_clock.hpp"
+#include "parallel/mpi_session.hpp"
+#include "runtime/account/ledger.hpp"
+#include "runtime/account/report.hpp"
+#include "runtime/engine.hpp"
+#include "runtime/job_setup.hpp"
+
+namespace argosy {
+
+// Fills what the ledger says beside time and tokens: traffic, memory, witnesses. The clock is read last.
+void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups, const JobSetup& job, const LoadedWeights& loaded, const ModelRunner& runner,
+                  const Engine& engine, AccountClock& clock);
+
+// Ledgers of all ranks, on every rank. Collective.
+std::vector<RankLedger> gather_ledgers(MpiSession& session, const RankLedger& mine);
+
+Provenance provenance_of(const MpiSession& session, const JobSetup& job, const std::string& model_digest, const std::string& version, const std::string& started_utc);
+
+// "2026-11-23T10:00:00Z"
+std::string utc_now();
+
+}  // namespace argosy
