@@ -185,6 +185,19 @@ TEST_CASE("a bill by hand: two ranks, a core price, prefill and decode") {
     CHECK(mismatched.reason() == "The requests account for 20 tokens of class 'delivered output', the ranks for 10.");
 }
 
+TEST_CASE("money moved from tokens that exist to no token is found, though the sum still closes") {
+    RandomJob job;
+    job.ranks = {rank_with(0, {{Phase::decode, Account::experts, 1000}})};
+    count_tokens(job.ranks[0], Phase::decode, TokenClass::delivered_output, 3);
+    Bill bill = job.bill();
+    REQUIRE(bill.valid());
+    bill.classes[2].loaded -= 100;
+    bill.classes[2].direct -= 100;
+    bill.direct -= 100;
+    bill.uncarried += 100;
+    CHECK(fails(job, bill, kTokens));
+}
+
 TEST_CASE("a node is paid once, from its first start to its last end") {
     std::vector<RankLedger> ranks = {rank_with(0, {{Phase::none, Account::other, 3600}}),
                                      rank_with(1, {{Phase::none, Account::other, 1800}}),
