@@ -55,3 +55,8 @@ if(argosy_missing_packages)
         "launch/scripts/setup.sh installs everything at once. On a cluster, load the modules that hold them "
         "(MPI and a parallel HDF5 among them) and configure again in an empty build folder.")
 endif()
+
+# HDF5 as one target: its CMake module gives lists of paths.
+add_library(argosy_hdf5 INTERFACE)
+target_include_directories(argosy_hdf5 SYSTEM INTERFACE ${HDF5_INCLUDE_DIRS})
+target_link_libraries(argosy_hdf5 INTERFACE ${HDF5_C_LIBRARIES} MPI::MPI_CXX)

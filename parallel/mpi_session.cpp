@@ -237,8 +237,8 @@ void MpiSession::run_agreed(const std::function<void()>& work) {
     if (!agreed) return;
     // A user's mistake is the same seen from any rank; the machine's troubles have a place.
     const bool has_place = size_ > 1 && (agreed->kind == ErrorKind::system || agreed->kind == ErrorKind::internal);
-    if (!has_place) throw_error(agreed->kind, agreed->sentence);
-    throw_error(agreed->kind, fmt::format("Rank {} on {}: {}", agreed->rank,
+    if (!has_place) throw AgreedError(agreed->kind, agreed->sentence);
+    throw AgreedError(agreed->kind, fmt::format("Rank {} on {}: {}", agreed->rank,
                                           node_names_[static_cast<std::size_t>(agreed->rank)], agreed->sentence));
 }
 

@@ -23,6 +23,12 @@ struct ErrorReport {
     bool operator==(const ErrorReport&) const = default;
 };
 
+// An error that run_agreed() threw on every rank: nobody waits for anybody, and one of them should speak.
+class AgreedError : public Error {
+  public:
+    using Error::Error;
+};
+
 // Cores and ranks of the node this rank runs on.
 struct NodeCensus {
     int ranks = 1;      // of this job on this node
@@ -64,7 +70,7 @@ class MpiSession {
     // Collective. If any rank brings an error, all learn the one of the lowest rank, so that one speaks and all end
     // with one status.
     std::optional<ErrorReport> agree(const std::optional<ErrorReport>& mine);
-    // Runs work() on every rank and agrees: throws the same Error everywhere when it threw an exception anywhere. The
+    // Runs work() on every rank and agrees: throws the same AgreedError everywhere when it threw an exception anywhere. The
     // sentence names the rank if there are several. work() must not communicate after a point where only some ranks may
     // throw.
     void run_agreed(const std::function<void()>& work);

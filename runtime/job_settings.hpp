@@ -46,6 +46,7 @@ struct JobSettings {
     std::vector<std::string> record;     // of "logits", "hidden", "router"
     int watchdog_s = 300;                // a rank without progress for so long ends the job; 0: off
     bool dry_run = false;
+    std::string effective;               // all of the above as a config file, kept in the run directory
 };
 
 }  // namespace argosy

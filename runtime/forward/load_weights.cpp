@@ -143,7 +143,7 @@ class Loader {
             exchange(round, wanted);
             settle(round, wanted, arena);
         }
-        if (const auto agreed = session_.agree(trouble)) fail(agreed->kind, "{}", agreed->sentence);
+        if (const auto agreed = session_.agree(trouble)) throw AgreedError(agreed->kind, agreed->sentence);
     }
 
     // The digest over all pieces, in file order, whoever read them.
@@ -270,11 +270,13 @@ WeightSource open_weights(MpiSession& session, const ModelPlan& plan, const std:
     session.world().broadcast(&bytes, sizeof bytes, 0);
     wire.resize(static_cast<std::size_t>(bytes));
     session.world().broadcast(wire.data(), bytes, 0);
-    const Checkpoint checkpoint = parse_checkpoint(checkpoint_headers_from_wire(wire));  // the same bytes: the same result or error on every rank
     WeightSource source;
-    source.tensors = tensor_list(plan);
-    source.stored = match_tensors(source.tensors, checkpoint);
-    source.files = checkpoint.files;
+    session.run_agreed([&] {
+        const Checkpoint checkpoint = parse_checkpoint(checkpoint_headers_from_wire(wire));
+        source.tensors = tensor_list(plan);
+        source.stored = match_tensors(source.tensors, checkpoint);
+        source.files = checkpoint.files;
+    });
     return source;
 }
 
