@@ -56,10 +56,10 @@ constexpr std::string_view kTokenClassKeys[] = {"uncached_input", "cached_input"
                                                 "discarded"};
 static_assert(std::size(kTokenClassNames) == kTokenClassCount && std::size(kTokenClassKeys) == kTokenClassCount);
 
-constexpr std::string_view kVerbNames[] = {"broadcast",  "gather",   "all-gather", "scatter",
-                                           "all-to-all", "exchange", "send",       "put"};
-constexpr std::string_view kVerbKeys[] = {"broadcast",  "gather",   "all_gather", "scatter",
-                                          "all_to_all", "exchange", "send",       "put"};
+constexpr std::string_view kVerbNames[] = {"barrier",    "broadcast",    "all-gather", "all-gather-v",
+                                           "all-to-all", "all-to-all-v", "send",       "put"};
+constexpr std::string_view kVerbKeys[] = {"barrier",    "broadcast",    "all_gather", "all_gather_v",
+                                          "all_to_all", "all_to_all_v", "send",       "put"};
 static_assert(std::size(kVerbNames) == kSentVerbCount && std::size(kVerbKeys) == kSentVerbCount);
 
 using Mask = std::array<std::uint64_t, kCpuMaskWords>;

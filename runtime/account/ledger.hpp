@@ -25,8 +25,18 @@ inline constexpr int kTokenClassCount = static_cast<int>(TokenClass::discarded) 
 std::string_view name_of(TokenClass token_class);  // "uncached input"
 std::string_view key_of(TokenClass token_class);   // "uncached_input", as in report.json
 
-// How bytes left a rank; one entry per kind of communicator verb.
-enum class SentVerb : std::uint8_t { broadcast, gather, all_gather, scatter, all_to_all, exchange, send, put };
+// How bytes left a rank: the communicator's verbs (parallel/communicator.hpp) in its order, so that the number of one
+// is the number of the other, then one-sided transfers.
+enum class SentVerb : std::uint8_t {
+    barrier,
+    broadcast,
+    all_gather,
+    all_gather_v,
+    all_to_all,
+    all_to_all_v,
+    send,
+    put
+};
 inline constexpr int kSentVerbCount = static_cast<int>(SentVerb::put) + 1;
 std::string_view name_of(SentVerb verb);  // "all-gather"
 std::string_view key_of(SentVerb verb);   // "all_gather"

@@ -60,7 +60,7 @@ TEST_CASE("tokens and bytes are counted where they belong and survive a copy as 
     count_tokens(ledger, Phase::prefill, TokenClass::discarded, 5);
     count_tokens(ledger, Phase::decode, TokenClass::discarded, 7);
     count_tokens(ledger, Phase::decode, TokenClass::delivered_output, 1);
-    count_sent(ledger, SentVerb::exchange, 100);
+    count_sent(ledger, SentVerb::all_to_all_v, 100);
     count_sent(ledger, SentVerb::all_gather, 11);
     std::vector<std::byte> bytes(sizeof(RankLedger));
     std::memcpy(bytes.data(), &ledger, sizeof(RankLedger));

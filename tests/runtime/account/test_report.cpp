@@ -65,7 +65,7 @@ std::vector<RankLedger> small_ranks() {
         rank.kv_bytes = 64 << 20;
         rank.bytes_read = (40 + r) << 20;
         count_sent(rank, SentVerb::all_gather, 1'234'567);
-        count_sent(rank, SentVerb::exchange, 98'765);
+        count_sent(rank, SentVerb::all_to_all_v, 98'765);
         count(rank, Witness::steps, 321);
         count(rank, Witness::prefill_rows, 4000);
         count(rank, Witness::decode_rows, 2000);
