@@ -137,15 +137,11 @@ void check_formats(std::span<const TensorSpec> wanted, const std::vector<StoredT
 
 void refuse_strangers(std::span<const TensorSpec> wanted, const Checkpoint& checkpoint) {
     std::unordered_set<std::string_view> known;
-    bool tied = true;
-    for (const TensorSpec& tensor : wanted) {
-        known.insert(tensor.name);
-        if (tensor.role == TensorRole::lm_head) tied = false;
-    }
+    for (const TensorSpec& tensor : wanted) known.insert(tensor.name);
     for (const StoredTensor& tensor : checkpoint.tensors) {
         if (known.contains(tensor.name) || harmless(tensor.name)) continue;
-        if (tied && tensor.name == "lm_head.weight")
-            continue;  // a copy of the embedding, which some exporters store all the same
+        // With tied embeddings: a copy of the embedding, which some exporters store all the same.
+        if (tensor.name == "lm_head.weight") continue;
         fail(ErrorKind::input, "{} holds the tensor {}, which the model described by config.json does not have.",
              path_of(checkpoint, tensor), tensor.name);
     }

@@ -155,6 +155,10 @@ TEST_CASE("each damage of a safetensors file has its sentence") {
         says(sentence_for_header(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}})", 1),
              "data_offsets [0, 1, 2]; they must be two");
     }
+    SECTION("offset beyond 64 bits") {
+        says(sentence_for_header(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,18446744073709551615]}})", 1),
+             "\"a.data_offsets\" is 18446744073709551615; it must be between");
+    }
     SECTION("no dtype") {
         says(sentence_for_header(R"({"a":{"shape":[1],"data_offsets":[0,1]}})", 1), "\"a.dtype\" is missing");
     }
@@ -376,7 +380,7 @@ TEST_CASE("what does not match has its sentence") {
     }
 }
 
-TEST_CASE("a stored head is passed over when embeddings are tied, and only then") {
+TEST_CASE("a stored head is passed over when embeddings are tied, and missed when they are not") {
     Model model = sample_model("llama");
     REQUIRE(model.wanted.back().role == TensorRole::lm_head);
     const std::vector<TensorSpec> tied(model.wanted.begin(), model.wanted.end() - 1);
