@@ -16,8 +16,8 @@ chmod +x "$work"/launch/scripts/*.sh
 cat >"$work/CMakeLists.txt" <<CMAKE
 cmake_minimum_required(VERSION 3.25)
 project(built_already NONE)
-add_custom_target(argosy COMMAND \${CMAKE_COMMAND} -E make_directory launch
-    COMMAND \${CMAKE_COMMAND} -E create_symlink $program launch/argosy)
+add_custom_target(argosy COMMAND \${CMAKE_COMMAND} -E make_directory bin
+    COMMAND \${CMAKE_COMMAND} -E create_symlink $program bin/argosy)
 CMAKE
 
 bash "$work/launch/scripts/quickstart.sh" "$work/run" >"$work/out" 2>&1
