@@ -5,8 +5,6 @@
 
 namespace argosy::cpu_avx2 {
 
-void add_attention(Ops& ops) {
-    ops.attention = attention_op<Vec16>;
-}
+void add_attention(Ops& ops) { ops.attention = attention_op<Vec16>; }
 
 }  // namespace argosy::cpu_avx2

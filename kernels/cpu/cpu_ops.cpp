@@ -15,7 +15,8 @@ namespace {
 
 std::size_t kv_block_bytes(const KvSpec& spec) {
     if (spec.head_dim > kHeadDimMax) {
-        fail(ErrorKind::input, "the model's heads have {} dimensions; attention on the CPU holds at most {}.", spec.head_dim, kHeadDimMax);
+        fail(ErrorKind::input, "the model's heads have {} dimensions; attention on the CPU holds at most {}.",
+             spec.head_dim, kHeadDimMax);
     }
     return static_cast<std::size_t>(kv_bytes(spec));
 }

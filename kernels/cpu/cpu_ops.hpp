@@ -1,4 +1,5 @@
-// The fast CPU backend: one table of ops per instruction set. All three give the bits of kernels/numerics.md, and so those of the reference.
+// The fast CPU backend: one table of ops per instruction set. All three give the bits of kernels/numerics.md, and so
+// those of the reference.
 #pragma once
 
 #include "kernels/ops.hpp"

@@ -1,5 +1,6 @@
-// What each instruction set contributes to its table of ops. A part is one source file, compiled with the flags of its set; nothing else
-// crosses from such a file into the rest of the program, so no function of it can be linked in where its instructions are missing.
+// What each instruction set contributes to its table of ops. A part is one source file, compiled with the flags of its
+// set; nothing else crosses from such a file into the rest of the program, so no function of it can be linked in where
+// its instructions are missing.
 #pragma once
 
 #include "kernels/ops.hpp"

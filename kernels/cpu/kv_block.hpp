@@ -1,5 +1,5 @@
-// What stands inside one KV block of one layer, for the CPU backend: K transposed so that 16 keys are 16 lanes of a score, V so that 16
-// dimensions are 16 lanes of an output.
+// What stands inside one KV block of one layer, for the CPU backend: K transposed so that 16 keys are 16 lanes of a
+// score, V so that 16 dimensions are 16 lanes of an output.
 //
 //   K: [kv_heads][head_dim][16 tokens]
 //   V: [kv_heads][16 tokens][head_dim rounded up to 16], the rounding filled with zeros
@@ -23,7 +23,8 @@ ARGOSY_INLINE std::int64_t kv_key_offset(const KvSpec& spec, int head) {
     return static_cast<std::int64_t>(head) * spec.head_dim * kKvBlockTokens * kv_element_bytes(spec);
 }
 ARGOSY_INLINE std::int64_t kv_value_offset(const KvSpec& spec, int head) {
-    return kv_key_offset(spec, spec.kv_heads) + static_cast<std::int64_t>(head) * kKvBlockTokens * kv_value_stride(spec) * kv_element_bytes(spec);
+    return kv_key_offset(spec, spec.kv_heads) +
+           static_cast<std::int64_t>(head) * kKvBlockTokens * kv_value_stride(spec) * kv_element_bytes(spec);
 }
 ARGOSY_INLINE std::int64_t kv_bytes(const KvSpec& spec) { return kv_value_offset(spec, spec.kv_heads); }
 

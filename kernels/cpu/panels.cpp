@@ -24,7 +24,8 @@ struct SourceF16 {
     static std::uint16_t bf16(std::uint16_t value) { return encode_bf16(decode_f16(value)); }
 };
 
-// The rows of one panel that are to be placed: lanes [begin, end), row l of the matrix at source + (l - begin) * stride_bytes.
+// The rows of one panel that are to be placed: lanes [begin, end), row l of the matrix at source + (l - begin) *
+// stride_bytes.
 struct PanelRows {
     int begin = 0;
     int end = 0;
@@ -40,7 +41,8 @@ void place_f32(const PanelRows& rows, std::int64_t k_begin, std::int64_t k_end, 
     for (std::int64_t run = k_begin; run < k_end; run += kRun) {
         const std::int64_t run_end = run + kRun < k_end ? run + kRun : k_end;
         for (int lane = rows.begin; lane < rows.end; ++lane) {
-            const auto* from = reinterpret_cast<const typename Source::Element*>(rows.source + (lane - rows.begin) * rows.stride_bytes);
+            const auto* from = reinterpret_cast<const typename Source::Element*>(rows.source + (lane - rows.begin) *
+                                                                                                   rows.stride_bytes);
             float* to = out + lane;
             for (std::int64_t k = run; k < run_end; ++k) to[(k - k_begin) * kPanelOutputs] = Source::f32(from[k]);
         }
@@ -52,7 +54,8 @@ void place_bf16(const PanelRows& rows, std::int64_t k_begin, std::int64_t k_end,
     for (std::int64_t run = k_begin; run < k_end; run += kRun) {
         const std::int64_t run_end = run + kRun < k_end ? run + kRun : k_end;
         for (int lane = rows.begin; lane < rows.end; ++lane) {
-            const auto* from = reinterpret_cast<const typename Source::Element*>(rows.source + (lane - rows.begin) * rows.stride_bytes);
+            const auto* from = reinterpret_cast<const typename Source::Element*>(rows.source + (lane - rows.begin) *
+                                                                                                   rows.stride_bytes);
             std::uint32_t* to = out + lane;
             for (std::int64_t k = run; k < run_end; k += 2) {
                 const std::uint32_t low = Source::bf16(from[k]);
@@ -93,13 +96,18 @@ void pack_from(const PackArgs& args) {
 
 }  // namespace
 
-std::size_t cpu_packed_bytes(const MatrixSpec& spec) { return static_cast<std::size_t>(panel_count(spec) * panel_bytes(spec)); }
+std::size_t cpu_packed_bytes(const MatrixSpec& spec) {
+    return static_cast<std::size_t>(panel_count(spec) * panel_bytes(spec));
+}
 
 void cpu_pack(const PackArgs& args) {
     switch (args.source_dtype) {
-        case DType::bf16: return pack_from<SourceBf16>(args);
-        case DType::f16: return pack_from<SourceF16>(args);
-        default: return pack_from<SourceF32>(args);
+        case DType::bf16:
+            return pack_from<SourceBf16>(args);
+        case DType::f16:
+            return pack_from<SourceF16>(args);
+        default:
+            return pack_from<SourceF32>(args);
     }
 }
 

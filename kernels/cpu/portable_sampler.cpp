@@ -5,8 +5,6 @@
 
 namespace argosy::cpu_portable {
 
-void add_sampler(Ops& ops) {
-    ops.sample = sample_op<Vec16>;
-}
+void add_sampler(Ops& ops) { ops.sample = sample_op<Vec16>; }
 
 }  // namespace argosy::cpu_portable

@@ -1,8 +1,9 @@
-// Choosing tokens from rows of logits, step by step as kernels/numerics.md, "Sampling", says, without sorting the vocabulary.
+// Choosing tokens from rows of logits, step by step as kernels/numerics.md, "Sampling", says, without sorting the
+// vocabulary.
 //
-// top_k and top_p look at tokens in falling order from the top. They rarely get far, so tokens are put into buckets by their distance from
-// the largest logit (equal logits share a bucket, a smaller logit is never in an earlier one), and only as many buckets are
-// collected and sorted as the cut asks for.
+// top_k and top_p look at tokens in falling order from the top. They rarely get far, so tokens are put into buckets by
+// their distance from the largest logit (equal logits share a bucket, a smaller logit is never in an earlier one), and
+// only as many buckets are collected and sorted as the cut asks for.
 #include "kernels/cpu/sampling.hpp"
 
 #include <omp.h>
@@ -22,11 +23,11 @@ int block_count(int vocab) { return (vocab + kSampleBlockIds - 1) / kSampleBlock
 
 // One thread's memory.
 struct Scratch {
-    std::uint64_t* key = nullptr;     // [vocab] listed tokens: order in the upper half, id in the lower
-    float* weight = nullptr;          // [vocab] of the listed tokens
-    double* prefix = nullptr;         // [blocks]
-    float* block_sum = nullptr;       // [blocks]
-    std::uint16_t* bucket = nullptr;  // [vocab]
+    std::uint64_t* key = nullptr;         // [vocab] listed tokens: order in the upper half, id in the lower
+    float* weight = nullptr;              // [vocab] of the listed tokens
+    double* prefix = nullptr;             // [blocks]
+    float* block_sum = nullptr;           // [blocks]
+    std::uint16_t* bucket = nullptr;      // [vocab]
     std::int32_t* bucket_size = nullptr;  // [kSampleBuckets + 1]
 };
 
@@ -85,7 +86,8 @@ double vocabulary_sum(const Row& row, const WeightRule& rule) {
 class OrderedTokens {
   public:
     OrderedTokens(const Row& row, const WeightRule& rule) : row_(row), rule_(rule) {
-        // Beyond this distance a weight is certainly 0: exp(-87.34) is, and min_p cuts earlier (exp and log are within 1 ulp).
+        // Beyond this distance a weight is certainly 0: exp(-87.34) is, and min_p cuts earlier (exp and log are within
+        // 1 ulp).
         float reach = 87.5F;
         if (rule.min_p >= 1e-30F) reach = std::min(reach, 0.01F - log_lanes(rule.min_p));
         const float limit = reach * rule.temperature * 1.0001F;
@@ -109,7 +111,8 @@ class OrderedTokens {
     // The next buckets that together hold at least `count` tokens.
     void add_buckets(std::int64_t count) {
         const int begin = next_bucket_;
-        for (; next_bucket_ < kSampleBuckets && count > 0; ++next_bucket_) count -= row_.scratch.bucket_size[next_bucket_];
+        for (; next_bucket_ < kSampleBuckets && count > 0; ++next_bucket_)
+            count -= row_.scratch.bucket_size[next_bucket_];
         const auto width = static_cast<unsigned>(next_bucket_ - begin);
         std::uint64_t* const first = row_.scratch.key + size_;
         std::uint64_t* last = first;
@@ -203,7 +206,8 @@ std::int32_t choose(const Row& row) {
     return restricted ? choose_restricted(row, rule, u) : choose_of_all(row, rule, u);
 }
 
-// The first `count` ids in order. Ids rise as the row is read, so an equal logit never displaces one that is already there.
+// The first `count` ids in order. Ids rise as the row is read, so an equal logit never displaces one that is already
+// there.
 void largest_tokens(const Row& row, int count, std::int32_t* out) {
     int held = 0;
     float least = 0;

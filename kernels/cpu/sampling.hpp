@@ -9,14 +9,15 @@
 namespace argosy {
 
 inline constexpr int kSampleBlockIds = 1024;  // ids of one block of a vocabulary sum (numerics.md, "Sampling")
-inline constexpr int kSampleBuckets = 4096;   // of distances from the largest logit; bucket kSampleBuckets: too far to have any weight
+inline constexpr int kSampleBuckets =
+    4096;  // of distances from the largest logit; bucket kSampleBuckets: too far to have any weight
 
 // The ends of a row; a NaN counts as -inf.
 struct RowEnds {
     float largest = 0;
-    float second = 0;          // with its multiplicity: equal to largest when two logits are; -inf if there is none
+    float second = 0;           // with its multiplicity: equal to largest when two logits are; -inf if there is none
     float smallest_finite = 0;  // +inf if none is finite
-    std::int32_t first = 0;    // lowest id of the largest
+    std::int32_t first = 0;     // lowest id of the largest
 };
 
 // w = exp((x - max) / temperature), and 0 where w < min_p.

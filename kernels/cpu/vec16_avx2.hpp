@@ -25,7 +25,8 @@ struct Vec16 {
     [[gnu::always_inline]] static Vec16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
     [[gnu::always_inline]] static Vec16 load_first(const float* p, int n) {
         const Mask16 mask = first(n);
-        return {_mm256_maskload_ps(p, _mm256_castps_si256(mask.lo)), _mm256_maskload_ps(p + 8, _mm256_castps_si256(mask.hi))};
+        return {_mm256_maskload_ps(p, _mm256_castps_si256(mask.lo)),
+                _mm256_maskload_ps(p + 8, _mm256_castps_si256(mask.hi))};
     }
     [[gnu::always_inline]] void store(float* p) const {
         _mm256_storeu_ps(p, lo);
@@ -86,27 +87,35 @@ ARGOSY_INLINE Vec16 vselect(Mask16 mask, Vec16 a, Vec16 b) {
     return {_mm256_blendv_ps(b.lo, a.lo, mask.lo), _mm256_blendv_ps(b.hi, a.hi, mask.hi)};
 }
 ARGOSY_INLINE std::uint32_t lane_bits(Mask16 mask) {
-    return static_cast<std::uint32_t>(_mm256_movemask_ps(mask.lo)) | static_cast<std::uint32_t>(_mm256_movemask_ps(mask.hi)) << 8;
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(mask.lo)) |
+           static_cast<std::uint32_t>(_mm256_movemask_ps(mask.hi)) << 8;
 }
 
 ARGOSY_INLINE __m256 scale_exponent_half(__m256 a, __m256 t) {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
 }
-ARGOSY_INLINE __m256i unbias_half(__m256 a, std::int32_t bias) { return _mm256_sub_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(bias)); }
+ARGOSY_INLINE __m256i unbias_half(__m256 a, std::int32_t bias) {
+    return _mm256_sub_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(bias));
+}
 ARGOSY_INLINE __m256 mantissa_half(__m256 a, std::int32_t bias) {
     const __m256i fraction = _mm256_and_si256(unbias_half(a, bias), _mm256_set1_epi32(0x7fffff));
     return _mm256_castsi256_ps(_mm256_add_epi32(fraction, _mm256_set1_epi32(bias)));
 }
-ARGOSY_INLINE Vec16 vscale_exponent(Vec16 a, Vec16 t) { return {scale_exponent_half(a.lo, t.lo), scale_exponent_half(a.hi, t.hi)}; }
+ARGOSY_INLINE Vec16 vscale_exponent(Vec16 a, Vec16 t) {
+    return {scale_exponent_half(a.lo, t.lo), scale_exponent_half(a.hi, t.hi)};
+}
 ARGOSY_INLINE Vec16 vexponent(Vec16 a, std::int32_t bias) {
     return {_mm256_cvtepi32_ps(_mm256_srai_epi32(unbias_half(a.lo, bias), 23)),
             _mm256_cvtepi32_ps(_mm256_srai_epi32(unbias_half(a.hi, bias), 23))};
 }
-ARGOSY_INLINE Vec16 vmantissa(Vec16 a, std::int32_t bias) { return {mantissa_half(a.lo, bias), mantissa_half(a.hi, bias)}; }
+ARGOSY_INLINE Vec16 vmantissa(Vec16 a, std::int32_t bias) {
+    return {mantissa_half(a.lo, bias), mantissa_half(a.hi, bias)};
+}
 
 // Truncated values, each within 0 to 65535.
 ARGOSY_INLINE void store_u16(Vec16 a, std::uint16_t* p) {
-    const __m256i packed = _mm256_packus_epi32(_mm256_cvttps_epi32(a.lo), _mm256_cvttps_epi32(a.hi));  // halves interleaved by four
+    const __m256i packed =
+        _mm256_packus_epi32(_mm256_cvttps_epi32(a.lo), _mm256_cvttps_epi32(a.hi));  // halves interleaved by four
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
 }
 

@@ -1,4 +1,5 @@
-// Sixteen f32 lanes in one AVX-512 register. Included by the avx512_*.cpp files alone, so all of it has internal linkage.
+// Sixteen f32 lanes in one AVX-512 register. Included by the avx512_*.cpp files alone, so all of it has internal
+// linkage.
 #pragma once
 
 #include <immintrin.h>
@@ -17,13 +18,16 @@ struct Mask16 {
 struct Vec16 {
     __m512 v;
 
-    static constexpr int kTileRows = 12;   // rows of a product's register tile at most
-    static constexpr int kTileUnits = 31;  // accumulators, a weight per panel and a value of x that the 32 registers hold
+    static constexpr int kTileRows = 12;  // rows of a product's register tile at most
+    static constexpr int kTileUnits =
+        31;  // accumulators, a weight per panel and a value of x that the 32 registers hold
 
     [[gnu::always_inline]] static Vec16 zero() { return {_mm512_setzero_ps()}; }
     [[gnu::always_inline]] static Vec16 set(float value) { return {_mm512_set1_ps(value)}; }
     [[gnu::always_inline]] static Vec16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
-    [[gnu::always_inline]] static Vec16 load_first(const float* p, int n) { return {_mm512_maskz_loadu_ps(first(n).bits, p)}; }
+    [[gnu::always_inline]] static Vec16 load_first(const float* p, int n) {
+        return {_mm512_maskz_loadu_ps(first(n).bits, p)};
+    }
     [[gnu::always_inline]] void store(float* p) const { _mm512_storeu_ps(p, v); }
     [[gnu::always_inline]] void store_first(float* p, int n) const { _mm512_mask_storeu_ps(p, first(n).bits, v); }
 
@@ -40,10 +44,13 @@ struct Vec16 {
         return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16))};
     }
     [[gnu::always_inline]] static Vec16 high_bf16(const std::uint32_t* p) {
-        return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(static_cast<int>(0xffff0000U))))};
+        return {_mm512_castsi512_ps(
+            _mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(static_cast<int>(0xffff0000U))))};
     }
 
-    [[gnu::always_inline]] static Mask16 first(int n) { return {static_cast<__mmask16>(n >= 16 ? 0xffffU : (1U << n) - 1U)}; }
+    [[gnu::always_inline]] static Mask16 first(int n) {
+        return {static_cast<__mmask16>(n >= 16 ? 0xffffU : (1U << n) - 1U)};
+    }
 };
 
 ARGOSY_INLINE Vec16 vadd(Vec16 a, Vec16 b) { return {_mm512_add_ps(a.v, b.v)}; }

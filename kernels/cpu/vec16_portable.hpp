@@ -1,5 +1,5 @@
-// Sixteen f32 lanes in four 4-lane vectors of the compiler's own vector types (SSE2 on x86-64). Included by the portable_*.cpp files alone,
-// so all of it has internal linkage.
+// Sixteen f32 lanes in four 4-lane vectors of the compiler's own vector types (SSE2 on x86-64). Included by the
+// portable_*.cpp files alone, so all of it has internal linkage.
 #pragma once
 
 #include <cstdint>
@@ -78,7 +78,8 @@ struct Vec16 {
 
     [[gnu::always_inline]] static Mask16 first(int n) {
         const I32x4 count = {n, n, n, n};
-        return {{I32x4{0, 1, 2, 3} < count, I32x4{4, 5, 6, 7} < count, I32x4{8, 9, 10, 11} < count, I32x4{12, 13, 14, 15} < count}};
+        return {{I32x4{0, 1, 2, 3} < count, I32x4{4, 5, 6, 7} < count, I32x4{8, 9, 10, 11} < count,
+                 I32x4{12, 13, 14, 15} < count}};
     }
 
   private:
@@ -104,8 +105,10 @@ ARGOSY_INLINE F32x2 fma_two(F32x2 a, F32x2 b, F32x2 c) {
     return __builtin_convertvector(reinterpret_cast<F64x2>(bits + step), F32x2);
 }
 ARGOSY_INLINE F32x4 fma_four(F32x4 a, F32x4 b, F32x4 c) {
-    const F32x2 low = fma_two(__builtin_shufflevector(a, a, 0, 1), __builtin_shufflevector(b, b, 0, 1), __builtin_shufflevector(c, c, 0, 1));
-    const F32x2 high = fma_two(__builtin_shufflevector(a, a, 2, 3), __builtin_shufflevector(b, b, 2, 3), __builtin_shufflevector(c, c, 2, 3));
+    const F32x2 low = fma_two(__builtin_shufflevector(a, a, 0, 1), __builtin_shufflevector(b, b, 0, 1),
+                              __builtin_shufflevector(c, c, 0, 1));
+    const F32x2 high = fma_two(__builtin_shufflevector(a, a, 2, 3), __builtin_shufflevector(b, b, 2, 3),
+                               __builtin_shufflevector(c, c, 2, 3));
     return __builtin_shufflevector(low, high, 0, 1, 2, 3);
 }
 ARGOSY_INLINE F32x4 select_four(I32x4 mask, F32x4 a, F32x4 b) {
@@ -154,7 +157,8 @@ ARGOSY_INLINE std::uint32_t lane_bits(Mask16 mask) {
 
 ARGOSY_INLINE Vec16 vscale_exponent(Vec16 a, Vec16 t) {
     for (int i = 0; i < 4; ++i) {
-        a.part[i] = reinterpret_cast<F32x4>(reinterpret_cast<U32x4>(a.part[i]) + (reinterpret_cast<U32x4>(t.part[i]) << 23));
+        a.part[i] =
+            reinterpret_cast<F32x4>(reinterpret_cast<U32x4>(a.part[i]) + (reinterpret_cast<U32x4>(t.part[i]) << 23));
     }
     return a;
 }

@@ -1,7 +1,8 @@
-// Paged attention (rule R5): tasks of (span, run of query heads on one KV head, block of queries), segments of 64 keys merged in order.
+// Paged attention (rule R5): tasks of (span, run of query heads on one KV head, block of queries), segments of 64 keys
+// merged in order.
 //
-// The queries of a task stand row after row, heads within a row. All tiles of a task pass over one segment while it is in cache; when
-// there are several tiles, a bf16 segment is decoded once for all of them.
+// The queries of a task stand row after row, heads within a row. All tiles of a task pass over one segment while it is
+// in cache; when there are several tiles, a bf16 segment is decoded once for all of them.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,6 @@
 #include "kernels/cpu/kv_block.hpp"
 
 namespace argosy {
-
 
 // Adjacent query heads that read one KV head.
 struct HeadRun {
@@ -39,7 +39,9 @@ struct AttentionTask {
     [[gnu::always_inline]] int row(int i) const { return (query + i) / run.count; }
     [[gnu::always_inline]] int keys(int i) const { return span->first_position + row(i) + 1; }
     [[gnu::always_inline]] std::int64_t offset(const AttentionArgs& args, int i) const {
-        return (static_cast<std::int64_t>(span->row_begin + row(i)) * args.q_heads + run.first + (query + i) % run.count) * args.head_dim;
+        return (static_cast<std::int64_t>(span->row_begin + row(i)) * args.q_heads + run.first +
+                (query + i) % run.count) *
+               args.head_dim;
     }
 };
 
@@ -60,9 +62,11 @@ struct SegmentBlocks {
     int blocks = 0;
 };
 
-// New sums into the old: M = max(m, m'), a = exp(m - M), b = exp(m' - M), l = l' b + l a, o = o' b + o a; queries without keys in the segment stay.
+// New sums into the old: M = max(m, m'), a = exp(m - M), b = exp(m' - M), l = l' b + l a, o = o' b + o a; queries
+// without keys in the segment stay.
 template <class V>
-static void merge_segment(TileState& tile, const float* next_m, const float* next_l, const float* next_o, std::int64_t stride, int idle) {
+static void merge_segment(TileState& tile, const float* next_m, const float* next_l, const float* next_o,
+                          std::int64_t stride, int idle) {
     const V m = V::load(tile.m);
     const V m_next = V::load(next_m);
     const V most = vmax(m, m_next);
@@ -80,16 +84,18 @@ static void merge_segment(TileState& tile, const float* next_m, const float* nex
         const V b_i = V::set(b[i]);
         float* o = tile.o + i * stride;
         const float* from = next_o + i * stride;
-        for (std::int64_t d = 0; d < stride; d += 16) vfma(V::load(from + d), b_i, vmul(V::load(o + d), a_i)).store(o + d);
+        for (std::int64_t d = 0; d < stride; d += 16)
+            vfma(V::load(from + d), b_i, vmul(V::load(o + d), a_i)).store(o + d);
     }
 }
 
 // One tile over the segment that begins at key `begin`.
 template <class V, class Kv>
-static void tile_segment(const AttentionArgs& args, const AttentionTask& task, TileState& tile, const SegmentBlocks& segment, int begin) {
+static void tile_segment(const AttentionArgs& args, const AttentionTask& task, TileState& tile,
+                         const SegmentBlocks& segment, int begin) {
     const std::int64_t stride = kv_value_stride(args.kv.spec);
     int keys[kTileQueries] = {};  // of this segment, by query: rising, since later rows see more
-    int idle = 0;            // queries whose keys ended before this segment
+    int idle = 0;                 // queries whose keys ended before this segment
     for (int i = 0; i < tile.queries; ++i) {
         const int left = task.keys(tile.first + i) - begin;
         keys[i] = left < kSegmentKeys ? left : kSegmentKeys;
@@ -98,7 +104,8 @@ static void tile_segment(const AttentionArgs& args, const AttentionTask& task, T
     if (idle == tile.queries) return;
 
     alignas(64) float p[kTileQueries * kSegmentKeys];
-    score_segment_of<V, Kv, V::kTileRows>(tile.queries, tile.q, segment.key, segment.blocks, args.head_dim, args.scale, p);
+    score_segment_of<V, Kv, V::kTileRows>(tile.queries, tile.q, segment.key, segment.blocks, args.head_dim, args.scale,
+                                          p);
     alignas(64) float m[kTileQueries] = {};
     alignas(64) float l[kTileQueries] = {};
     for (int i = idle; i < tile.queries; ++i) softmax_segment<V>(p + i * kSegmentKeys, keys[i], m + i, l + i);
@@ -110,12 +117,14 @@ static void tile_segment(const AttentionArgs& args, const AttentionTask& task, T
         for (int key = 0; key < common; ++key) p[i * kSegmentKeys + key] = 0;  // their sums are not used
     }
     value_segment_of<V, Kv, V::kTileRows>(tile.queries, p, segment.value, stride, common, o);
-    for (int i = idle; i < tile.queries; ++i) {  // keys that only later rows see, where the causal edge crosses the tile
+    for (int i = idle; i < tile.queries;
+         ++i) {  // keys that only later rows see, where the causal edge crosses the tile
         for (int key = common; key < keys[i]; ++key) {
             const std::byte* v = segment.value[key / kKvBlockTokens];
             const V weight = V::set(p[i * kSegmentKeys + key]);
             for (std::int64_t d = 0; d < stride; d += 16) {
-                vfma(weight, Kv::template load<V>(v, (key % kKvBlockTokens) * stride + d), V::load(o + i * stride + d)).store(o + i * stride + d);
+                vfma(weight, Kv::template load<V>(v, (key % kKvBlockTokens) * stride + d), V::load(o + i * stride + d))
+                    .store(o + i * stride + d);
             }
         }
     }
@@ -128,7 +137,8 @@ static void tile_segment(const AttentionArgs& args, const AttentionTask& task, T
 }
 
 template <class V>
-static SegmentBlocks segment_blocks(const AttentionArgs& args, const AttentionTask& task, int begin, int keys_end, bool decode, float* decoded) {
+static SegmentBlocks segment_blocks(const AttentionArgs& args, const AttentionTask& task, int begin, int keys_end,
+                                    bool decode, float* decoded) {
     SegmentBlocks segment;
     const KvSpec& spec = args.kv.spec;
     const int left = keys_end - begin;
@@ -140,7 +150,8 @@ static SegmentBlocks segment_blocks(const AttentionArgs& args, const AttentionTa
             segment.value[b] = segment.value[0];
             continue;
         }
-        const std::byte* block = args.kv.base + task.span->blocks[begin / kKvBlockTokens + b] * args.kv.block_stride_bytes;
+        const std::byte* block =
+            args.kv.base + task.span->blocks[begin / kKvBlockTokens + b] * args.kv.block_stride_bytes;
         segment.key[b] = block + kv_key_offset(spec, task.run.kv_head);
         segment.value[b] = block + kv_value_offset(spec, task.run.kv_head);
         if (!decode) continue;

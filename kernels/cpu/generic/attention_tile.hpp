@@ -1,7 +1,9 @@
-// The three loops of attention over one segment of keys for a tile of queries: scores, softmax, weighted sum of values (rule R5).
+// The three loops of attention over one segment of keys for a tile of queries: scores, softmax, weighted sum of values
+// (rule R5).
 //
-// A tile's queries are any mix of adjacent rows and of query heads that share one KV head: each loaded K or V vector serves all of them. Scores
-// have 16 keys as lanes and one chain over d; outputs have 16 dimensions as lanes and one chain over keys in order.
+// A tile's queries are any mix of adjacent rows and of query heads that share one KV head: each loaded K or V vector
+// serves all of them. Scores have 16 keys as lanes and one chain over d; outputs have 16 dimensions as lanes and one
+// chain over keys in order.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +23,9 @@ inline constexpr int kSegmentBlocks = kSegmentKeys / kKvBlockTokens;
 struct KvF32 {
     static constexpr std::int64_t kBytes = 4;
     template <class V>
-    [[gnu::always_inline]] static V load(const std::byte* p, std::int64_t element) { return V::load(reinterpret_cast<const float*>(p) + element); }
+    [[gnu::always_inline]] static V load(const std::byte* p, std::int64_t element) {
+        return V::load(reinterpret_cast<const float*>(p) + element);
+    }
 };
 struct KvBf16 {
     static constexpr std::int64_t kBytes = 2;
@@ -31,9 +35,11 @@ struct KvBf16 {
     }
 };
 
-// score[q][block * 16 + lane] = q . k * scale for kBlocks blocks. q is [head_dim][kQueries], key[b] a head's [head_dim][16].
+// score[q][block * 16 + lane] = q . k * scale for kBlocks blocks. q is [head_dim][kQueries], key[b] a head's
+// [head_dim][16].
 template <class V, class Kv, int kQueries, int kBlocks>
-[[gnu::noinline]] static void score_tile(const float* q, const std::byte* const* key, int head_dim, float scale, float* score) {
+[[gnu::noinline]] static void score_tile(const float* q, const std::byte* const* key, int head_dim, float scale,
+                                         float* score) {
     V acc[kQueries][kBlocks];
 #pragma GCC unroll 16
     for (int i = 0; i < kQueries; ++i) {
@@ -59,11 +65,12 @@ template <class V, class Kv, int kQueries, int kBlocks>
     }
 }
 
-// o[q][c * 16 + lane] += p[q][key] * v[key][c * 16 + lane], keys [0, keys) of the segment in order, for kColumns vectors of dimensions. `value`
-// are the segment's blocks at the head and the first of those dimensions; o has row stride `o_stride` floats.
+// o[q][c * 16 + lane] += p[q][key] * v[key][c * 16 + lane], keys [0, keys) of the segment in order, for kColumns
+// vectors of dimensions. `value` are the segment's blocks at the head and the first of those dimensions; o has row
+// stride `o_stride` floats.
 template <class V, class Kv, int kQueries, int kColumns>
-[[gnu::noinline]] static void value_tile(const float* p, const std::byte* const* value, std::int64_t stride, int keys, float* o,
-                                         std::int64_t o_stride) {
+[[gnu::noinline]] static void value_tile(const float* p, const std::byte* const* value, std::int64_t stride, int keys,
+                                         float* o, std::int64_t o_stride) {
     V acc[kQueries][kColumns];
 #pragma GCC unroll 16
     for (int i = 0; i < kQueries; ++i) {
@@ -100,14 +107,16 @@ constexpr int tile_width(int queries) {
 
 // All four blocks of a segment (of which the first `blocks` exist; key[] repeats one that does for the rest).
 template <class V, class Kv, int kQueries>
-[[gnu::always_inline]] static inline void score_segment(const float* q, const std::byte* const* key, int blocks, int head_dim, float scale,
-                                                        float* score) {
+[[gnu::always_inline]] static inline void score_segment(const float* q, const std::byte* const* key, int blocks,
+                                                        int head_dim, float scale, float* score) {
     constexpr int kWidth = tile_width<V>(kQueries);
-    for (int b = 0; b < blocks; b += kWidth) score_tile<V, Kv, kQueries, kWidth>(q, key + b, head_dim, scale, score + b * 16);
+    for (int b = 0; b < blocks; b += kWidth)
+        score_tile<V, Kv, kQueries, kWidth>(q, key + b, head_dim, scale, score + b * 16);
 }
 
 template <class V, class Kv, int kQueries>
-[[gnu::always_inline]] static inline void value_segment(const float* p, const std::byte* const* value, std::int64_t stride, int keys, float* o) {
+[[gnu::always_inline]] static inline void value_segment(const float* p, const std::byte* const* value,
+                                                        std::int64_t stride, int keys, float* o) {
     constexpr int kWidth = tile_width<V>(kQueries);
     const int vectors = static_cast<int>(stride / 16);
     for (int c = 0; c < vectors;) {
@@ -129,17 +138,20 @@ template <class V, class Kv, int kQueries>
 
 // The same by a number of queries that is known at run time only.
 template <class V, class Kv, int kQueries>
-static void score_segment_of(int queries, const float* q, const std::byte* const* key, int blocks, int head_dim, float scale, float* score) {
+static void score_segment_of(int queries, const float* q, const std::byte* const* key, int blocks, int head_dim,
+                             float scale, float* score) {
     if (queries == kQueries) return score_segment<V, Kv, kQueries>(q, key, blocks, head_dim, scale, score);
     if constexpr (kQueries > 1) score_segment_of<V, Kv, kQueries - 1>(queries, q, key, blocks, head_dim, scale, score);
 }
 template <class V, class Kv, int kQueries>
-static void value_segment_of(int queries, const float* p, const std::byte* const* value, std::int64_t stride, int keys, float* o) {
+static void value_segment_of(int queries, const float* p, const std::byte* const* value, std::int64_t stride, int keys,
+                             float* o) {
     if (queries == kQueries) return value_segment<V, Kv, kQueries>(p, value, stride, keys, o);
     if constexpr (kQueries > 1) value_segment_of<V, Kv, kQueries - 1>(queries, p, value, stride, keys, o);
 }
 
-// Scores of one query become exp(score - m); keys beyond `keys` take no part. Returns m and the sum of the exponentials through m, l.
+// Scores of one query become exp(score - m); keys beyond `keys` take no part. Returns m and the sum of the exponentials
+// through m, l.
 template <class V>
 [[gnu::always_inline]] static inline void softmax_segment(float* score, int keys, float* m, float* l) {
     V most = V::set(-__builtin_inff());

@@ -1,7 +1,7 @@
 // The innermost product: a register tile of rows x panels, each output lane one FMA chain in order over k (rule R3).
 //
-// The rows of x stand copied as [k/16][rows][16], so that one pointer and constant offsets reach all of them whatever their stride, and
-// gathered rows cost what adjacent ones do. A weight is decoded once per k for all rows of the tile.
+// The rows of x stand copied as [k/16][rows][16], so that one pointer and constant offsets reach all of them whatever
+// their stride, and gathered rows cost what adjacent ones do. A weight is decoded once per k for all rows of the tile.
 #pragma once
 
 #include <cstddef>
@@ -18,16 +18,24 @@ inline constexpr int kChainBlock = 16;  // columns of x that stand together
 struct PanelF32 {
     static constexpr std::int64_t kPairBytes = 128;
     template <class V>
-    [[gnu::always_inline]] static V even(const std::byte* pair) { return V::load(reinterpret_cast<const float*>(pair)); }
+    [[gnu::always_inline]] static V even(const std::byte* pair) {
+        return V::load(reinterpret_cast<const float*>(pair));
+    }
     template <class V>
-    [[gnu::always_inline]] static V odd(const std::byte* pair) { return V::load(reinterpret_cast<const float*>(pair) + 16); }
+    [[gnu::always_inline]] static V odd(const std::byte* pair) {
+        return V::load(reinterpret_cast<const float*>(pair) + 16);
+    }
 };
 struct PanelBf16 {
     static constexpr std::int64_t kPairBytes = 64;
     template <class V>
-    [[gnu::always_inline]] static V even(const std::byte* pair) { return V::low_bf16(reinterpret_cast<const std::uint32_t*>(pair)); }
+    [[gnu::always_inline]] static V even(const std::byte* pair) {
+        return V::low_bf16(reinterpret_cast<const std::uint32_t*>(pair));
+    }
     template <class V>
-    [[gnu::always_inline]] static V odd(const std::byte* pair) { return V::high_bf16(reinterpret_cast<const std::uint32_t*>(pair)); }
+    [[gnu::always_inline]] static V odd(const std::byte* pair) {
+        return V::high_bf16(reinterpret_cast<const std::uint32_t*>(pair));
+    }
 };
 
 // acc[r][p] = fma(x[r][k], w[p], acc[r][p]) for one k.
@@ -41,10 +49,12 @@ template <class V, int kRows, int kPanels>
     }
 }
 
-// Continues the chains over `columns` columns: x is [columns/16][kRows][16], panel[p] the panel's bytes at the first column, tile
-// [kPanels][kRows][16] holds the chains' values between calls. `fresh` starts them at 0. columns is even except in the last call.
+// Continues the chains over `columns` columns: x is [columns/16][kRows][16], panel[p] the panel's bytes at the first
+// column, tile [kPanels][kRows][16] holds the chains' values between calls. `fresh` starts them at 0. columns is even
+// except in the last call.
 template <class V, class Weights, int kRows, int kPanels>
-[[gnu::noinline]] static void chain_tile(const float* x, const std::byte* const* panel, std::int64_t columns, bool fresh, float* tile) {
+[[gnu::noinline]] static void chain_tile(const float* x, const std::byte* const* panel, std::int64_t columns,
+                                         bool fresh, float* tile) {
     V acc[kRows][kPanels];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
@@ -91,8 +101,8 @@ template <class V, class Weights, int kRows, int kPanels>
     }
 }
 
-// Panels of a tile of that many rows: few rows take more panels, so that enough independent chains hide the latency of an FMA. Each panel
-// takes a register per row and one for its weight.
+// Panels of a tile of that many rows: few rows take more panels, so that enough independent chains hide the latency of
+// an FMA. Each panel takes a register per row and one for its weight.
 template <class V>
 constexpr int tile_panels(int rows) {
     const int most = V::kTileUnits / (rows + 1);
@@ -101,7 +111,8 @@ constexpr int tile_panels(int rows) {
 
 // chain_tile for `rows` rows and as many of `panels` panels as a tile takes; returns that number.
 template <class V, class Weights, int kRows>
-static int chain_panels(int rows, const float* x, const std::byte* const* panel, int panels, std::int64_t columns, bool fresh, float* tile) {
+static int chain_panels(int rows, const float* x, const std::byte* const* panel, int panels, std::int64_t columns,
+                        bool fresh, float* tile) {
     if (rows == kRows) {
         constexpr int kMost = tile_panels<V>(kRows);
         if (kMost >= 8 && panels >= 8) {

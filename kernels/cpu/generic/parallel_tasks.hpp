@@ -1,4 +1,5 @@
-// Independent tasks over a stream's threads. Which thread runs a task never shows in a result: no task sums what another one made (R1).
+// Independent tasks over a stream's threads. Which thread runs a task never shows in a result: no task sums what
+// another one made (R1).
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ static void parallel_tasks(const Stream& stream, std::int64_t tasks, const Body&
     for (std::int64_t task = 0; task < tasks; ++task) body(task);
 }
 
-// Calls body(row_begin, row_end) for chunks of rows; a chunk has at least rows_min rows, so that small work stays on one thread.
+// Calls body(row_begin, row_end) for chunks of rows; a chunk has at least rows_min rows, so that small work stays on
+// one thread.
 template <class Body>
 static void parallel_rows(const Stream& stream, int rows, int rows_min, const Body& body) {
     int chunks = stream.threads <= 1 ? 1 : 4 * stream.threads;

@@ -1,7 +1,8 @@
-// Products with packed weights, by group of rows: one driver for plain products, leaf projections (rule R2) and gate-up pairs.
+// Products with packed weights, by group of rows: one driver for plain products, leaf projections (rule R2) and gate-up
+// pairs.
 //
-// Work is cut into tasks of (group, block of panels, block of rows). A task's panels fit the second-level cache and stay there while all its
-// row tiles pass; a row tile's columns of x are copied once for all panels of the task.
+// Work is cut into tasks of (group, block of panels, block of rows). A task's panels fit the second-level cache and
+// stay there while all its row tiles pass; a row tile's columns of x are copied once for all panels of the task.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +25,11 @@ struct ProductJob {
     std::int64_t out_stride = 0;
 };
 
-inline constexpr int kSlotsMax = 16;          // panels of one task
-inline constexpr int kRowsMax = 16;           // rows of any lane type's tile
-inline constexpr int kColumnsBytes = 24576;   // copied columns of x of one row tile: half of a first-level cache
-inline constexpr int kLeafLevels = 4;         // leaf values that wait for their sibling: one per level of the tree, and the newest
+inline constexpr int kSlotsMax = 16;         // panels of one task
+inline constexpr int kRowsMax = 16;          // rows of any lane type's tile
+inline constexpr int kColumnsBytes = 24576;  // copied columns of x of one row tile: half of a first-level cache
+inline constexpr int kLeafLevels =
+    4;  // leaf values that wait for their sibling: one per level of the tree, and the newest
 
 // What a task works on: `slots` panels of a group, gate and up panels alternating where there are both.
 struct PanelBlock {
@@ -38,10 +40,11 @@ struct PanelBlock {
 
 // One leaf's chains for `rows` rows and all slots: tile[slot][row][16].
 template <class V, class Weights>
-static void leaf_chains(const float* const* x_row, int rows, const PanelBlock& block, std::int64_t part_offset, std::int64_t k_begin,
-                        std::int64_t k_end, float* tile) {
+static void leaf_chains(const float* const* x_row, int rows, const PanelBlock& block, std::int64_t part_offset,
+                        std::int64_t k_begin, std::int64_t k_end, float* tile) {
     alignas(64) float columns[kColumnsBytes / sizeof(float)];
-    const std::int64_t run_max = static_cast<std::int64_t>(kColumnsBytes / sizeof(float)) / rows / kChainBlock * kChainBlock;
+    const std::int64_t run_max =
+        static_cast<std::int64_t>(kColumnsBytes / sizeof(float)) / rows / kChainBlock * kChainBlock;
     for (std::int64_t run = k_begin; run < k_end; run += run_max) {
         const std::int64_t count = k_end - run < run_max ? k_end - run : run_max;
         float* to = columns;
@@ -60,17 +63,19 @@ static void leaf_chains(const float* const* x_row, int rows, const PanelBlock& b
         const std::int64_t offset = part_offset + (run - k_begin) / 2 * Weights::kPairBytes;
         for (int s = 0; s < block.slots; ++s) panel[s] = block.panel[s] + offset;
         for (int s = 0; s < block.slots;) {
-            s += chain_panels<V, Weights, V::kTileRows>(rows, columns, panel + s, block.slots - s, count, run == k_begin,
-                                                        tile + static_cast<std::int64_t>(s) * rows * 16);
+            s +=
+                chain_panels<V, Weights, V::kTileRows>(rows, columns, panel + s, block.slots - s, count, run == k_begin,
+                                                       tile + static_cast<std::int64_t>(s) * rows * 16);
         }
     }
 }
 
-// Rule R2: leaves in order, each joined with the subtree on its left as soon as it is whole; an absent one passes its sibling through.
-// Like counting in binary: after leaf i every level whose bit of i is set holds the left half of a pair that is now complete.
-// Returns where the tile stands among the levels' buffers.
+// Rule R2: leaves in order, each joined with the subtree on its left as soon as it is whole; an absent one passes its
+// sibling through. Like counting in binary: after leaf i every level whose bit of i is set holds the left half of a
+// pair that is now complete. Returns where the tile stands among the levels' buffers.
 template <class V, class Weights>
-static float* joined_leaves(const MatrixSpec& spec, const float* const* x_row, int rows, const PanelBlock& block, float* buffers) {
+static float* joined_leaves(const MatrixSpec& spec, const float* const* x_row, int rows, const PanelBlock& block,
+                            float* buffers) {
     constexpr std::int64_t kTileFloats = static_cast<std::int64_t>(kSlotsMax) * kRowsMax * 16;
     float* waiting[kLeafLevels] = {};  // the left value of each level, null where absent
     bool in_use[kLeafLevels + 1] = {};
@@ -94,7 +99,8 @@ static float* joined_leaves(const MatrixSpec& spec, const float* const* x_row, i
             float* left = waiting[level];
             if (left == nullptr) continue;
             if (value != nullptr) {
-                for (std::int64_t i = 0; i < floats; i += 16) vadd(V::load(left + i), V::load(value + i)).store(left + i);
+                for (std::int64_t i = 0; i < floats; i += 16)
+                    vadd(V::load(left + i), V::load(value + i)).store(left + i);
                 in_use[(value - buffers) / kTileFloats] = false;
             }
             value = left;
@@ -105,14 +111,16 @@ static float* joined_leaves(const MatrixSpec& spec, const float* const* x_row, i
 }
 
 template <class V>
-static void store_tile(const ProductJob& job, const PanelBlock& block, std::int64_t n, std::int64_t row, int rows, const float* tile) {
+static void store_tile(const ProductJob& job, const PanelBlock& block, std::int64_t n, std::int64_t row, int rows,
+                       const float* tile) {
     const int step = job.up != nullptr ? 2 : 1;
     for (int s = 0; s < block.slots; s += step) {
         const std::int64_t output = block.first_output + static_cast<std::int64_t>(s / step) * kPanelOutputs;
         const int width = n - output < kPanelOutputs ? static_cast<int>(n - output) : kPanelOutputs;
         for (int r = 0; r < rows; ++r) {
             V value = V::load(tile + (static_cast<std::int64_t>(s) * rows + r) * 16);
-            if (step == 2) value = vmul(silu_lanes(value), V::load(tile + (static_cast<std::int64_t>(s + 1) * rows + r) * 16));
+            if (step == 2)
+                value = vmul(silu_lanes(value), V::load(tile + (static_cast<std::int64_t>(s + 1) * rows + r) * 16));
             float* out = job.out + (row + r) * job.out_stride + output;
             if (width == kPanelOutputs) {
                 value.store(out);
@@ -125,8 +133,8 @@ static void store_tile(const ProductJob& job, const PanelBlock& block, std::int6
 
 // Rows [row_begin, row_end) of one block of panels.
 template <class V, class Weights>
-[[gnu::noinline]] static void product_task(const ProductJob& job, const MatrixSpec& spec, const PanelBlock& block, std::int64_t row_begin,
-                                           std::int64_t row_end) {
+[[gnu::noinline]] static void product_task(const ProductJob& job, const MatrixSpec& spec, const PanelBlock& block,
+                                           std::int64_t row_begin, std::int64_t row_end) {
     static_assert(V::kTileRows <= kRowsMax);
     alignas(64) float buffers[(kLeafLevels + 1) * kSlotsMax * kRowsMax * 16];
     // Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
@@ -151,7 +159,8 @@ struct ProductCut {
     int row_blocks = 1;  // of every group
 };
 
-ARGOSY_INLINE ProductCut product_cut(const MatrixSpec& spec, bool paired, int groups, std::int64_t rows, int threads, int tile_rows) {
+ARGOSY_INLINE ProductCut product_cut(const MatrixSpec& spec, bool paired, int groups, std::int64_t rows, int threads,
+                                     int tile_rows) {
     constexpr std::int64_t kCachedBytes = 768 * 1024;
     const std::int64_t panels = panel_count(spec);
     const int per_panel = paired ? 2 : 1;
@@ -162,7 +171,10 @@ ARGOSY_INLINE ProductCut product_cut(const MatrixSpec& spec, bool paired, int gr
         const std::int64_t spread = panels * groups / (4 * threads);  // enough tasks for all threads to end together
         if (block > spread) block = spread;
     }
-    const std::int64_t least = (rows <= 2 * groups ? 8 : rows <= 6 * groups ? 4 : 2) / per_panel;  // a full register tile
+    const std::int64_t least = (rows <= 2 * groups   ? 8
+                                : rows <= 6 * groups ? 4
+                                                     : 2) /
+                               per_panel;  // a full register tile
     if (block < least) block = least;
     ProductCut cut;
     cut.panel_blocks = (panels + block - 1) / block;
@@ -213,7 +225,8 @@ static void run_product(const ProductJob& job, const Stream& stream) {
 
 // A plain product of one matrix: out[m][n], row stride out_stride floats.
 template <class V>
-static void run_plain_product(const WeightMatrix& weight, int rows, const float* x, float* out, std::int64_t out_stride, const Stream& stream) {
+static void run_plain_product(const WeightMatrix& weight, int rows, const float* x, float* out, std::int64_t out_stride,
+                              const Stream& stream) {
     const std::int32_t group_begin[2] = {0, rows};
     ProductJob job;
     job.group_begin = group_begin;

@@ -1,4 +1,5 @@
-// q, k and v of a step's rows: one product, then per row bias, q/k norm, rotary embedding, and k and v into their KV blocks.
+// q, k and v of a step's rows: one product, then per row bias, q/k norm, rotary embedding, and k and v into their KV
+// blocks.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace argosy {
 
 // 16 pairs (or `width`) of a rotation in place: a' = a cos - b sin, b' = b cos + a sin, as numerics.md rounds them.
 template <class V>
-[[gnu::always_inline]] static inline void rotate_pairs(float* first, float* second, const float* cosine, const float* sine, int width) {
+[[gnu::always_inline]] static inline void rotate_pairs(float* first, float* second, const float* cosine,
+                                                       const float* sine, int width) {
     const bool whole = width == 16;
     const V a = whole ? V::load(first) : V::load_first(first, width);
     const V b = whole ? V::load(second) : V::load_first(second, width);

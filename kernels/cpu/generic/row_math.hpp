@@ -1,5 +1,6 @@
-// Sums and norms along one row, by rule R6: element i belongs to lane i mod 16, lanes sum in order, then join with strides 8, 4, 2, 1.
-// Lanes past the end of a row add nothing: +0 to a sum of squares or of exponentials changes no bit.
+// Sums and norms along one row, by rule R6: element i belongs to lane i mod 16, lanes sum in order, then join with
+// strides 8, 4, 2, 1. Lanes past the end of a row add nothing: +0 to a sum of squares or of exponentials changes no
+// bit.
 #pragma once
 
 #include <cstdint>
@@ -27,11 +28,13 @@ template <class V>
 
 // out = x / rms * weight; out may be x.
 template <class V>
-[[gnu::always_inline]] static inline void rms_norm_row(const float* x, const float* weight, int n, float eps, float* out) {
+[[gnu::always_inline]] static inline void rms_norm_row(const float* x, const float* weight, int n, float eps,
+                                                       float* out) {
     const V scale = V::set(inverse_rms<V>(x, n, eps));
     int i = 0;
     for (; i + 16 <= n; i += 16) vmul(vmul(V::load(x + i), scale), V::load(weight + i)).store(out + i);
-    if (i < n) vmul(vmul(V::load_first(x + i, n - i), scale), V::load_first(weight + i, n - i)).store_first(out + i, n - i);
+    if (i < n)
+        vmul(vmul(V::load_first(x + i, n - i), scale), V::load_first(weight + i, n - i)).store_first(out + i, n - i);
 }
 
 template <class V>

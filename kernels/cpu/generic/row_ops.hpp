@@ -97,11 +97,13 @@ static void leaf_join_op(const LeafJoinArgs& args, const Stream& stream) {
     bool any = false;
     for (int i = 0; i < args.parts; ++i) any = any || args.partial[i] != nullptr;
     parallel_rows(stream, args.rows, rows_per_thread(args.columns), [&](int begin, int end) {
-        leaf_join_range<V>(args, any, static_cast<std::int64_t>(begin) * args.columns, static_cast<std::int64_t>(end) * args.columns);
+        leaf_join_range<V>(args, any, static_cast<std::int64_t>(begin) * args.columns,
+                           static_cast<std::int64_t>(end) * args.columns);
     });
 }
 
-// Columns [column, column + width) of one row's expert tree (rule R4); the stack of waiting values stays in the first-level cache.
+// Columns [column, column + width) of one row's expert tree (rule R4); the stack of waiting values stays in the
+// first-level cache.
 template <class V>
 static void combine_chunk(const CombineArgs& args, int row, int column, int width) {
     V stack[kCombineDepthMax + 1];

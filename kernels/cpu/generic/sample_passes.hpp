@@ -62,7 +62,10 @@ struct WeightLanes {
     bool drop;
 
     [[gnu::always_inline]] explicit WeightLanes(const WeightRule& rule)
-        : max(V::set(rule.max)), temperature(V::set(rule.temperature)), min_p(V::set(rule.min_p)), divide(rule.temperature != 1),
+        : max(V::set(rule.max)),
+          temperature(V::set(rule.temperature)),
+          min_p(V::set(rule.min_p)),
+          divide(rule.temperature != 1),
           drop(rule.min_p > 0) {}
     [[gnu::always_inline]] V operator()(V x) const {
         V distance = vsub(x, max);
@@ -123,7 +126,8 @@ static std::int32_t sample_next_above(const float* x, int n, std::int32_t start,
 
 template <class V>
 static void sample_op(const SampleArgs& args, const Stream& stream) {
-    static constexpr SamplePasses kPasses{row_ends<V>, sample_weights<V>, sample_block_sums<V>, sample_buckets<V>, sample_next_above<V>};
+    static constexpr SamplePasses kPasses{row_ends<V>, sample_weights<V>, sample_block_sums<V>, sample_buckets<V>,
+                                          sample_next_above<V>};
     cpu_sample(args, stream, kPasses);
 }
 

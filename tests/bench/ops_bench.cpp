@@ -1,0 +1,236 @@
+// argosy_ops_bench [--isa auto|avx512|avx2|portable] [--threads N] [WORD]: times the CPU ops at the shapes of a model
+// with 1024 hidden values and sets them against limits measured in the same process. With WORD only the lines whose
+// name contains it.
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.hpp"
+#include "kernels/base/buffer.hpp"
+#include "kernels/base/error.hpp"
+#include "tests/bench/machine_limits.hpp"
+
+namespace argosy::bench {
+namespace {
+
+constexpr std::size_t kStreamBytes = std::size_t{128}
+                                     << 20;  // weights of a single row's products: far more than the second-level cache
+
+struct Bench {
+    const Ops& ops;
+    Stream stream;
+    std::string word;
+    double gflops;  // limits of all threads
+    double gbytes;
+};
+
+Buffer random_floats(std::size_t count) {
+    Buffer buffer(count * sizeof(float));
+    std::uint32_t state = 12345;
+    for (std::size_t i = 0; i < count; ++i) {
+        state = state * 1664525U + 1013904223U;
+        buffer.as<float>()[i] = static_cast<float>(static_cast<std::int32_t>(state)) * 0x1p-31F;
+    }
+    return buffer;
+}
+
+// Copies of one random matrix.
+struct Matrices {
+    std::vector<Buffer> packed;
+    std::vector<WeightMatrix> weight;
+};
+
+Matrices make_matrices(const Ops& ops, const MatrixSpec& spec, std::size_t count) {
+    Matrices out;
+    const Buffer source = random_floats(static_cast<std::size_t>(spec.n * spec.k));
+    for (std::size_t i = 0; i < count; ++i) {
+        Buffer packed(ops.packed_bytes(spec));
+        if (i == 0) {
+            std::memset(packed.data(), 0, packed.bytes());
+            ops.pack({spec, 0, spec.n, source.data(), DType::f32, spec.k * 4, packed.data()});
+        } else {
+            std::memcpy(packed.data(), out.packed[0].data(), packed.bytes());
+        }
+        out.packed.push_back(std::move(packed));
+        out.weight.push_back({spec, out.packed.back().data()});
+    }
+    return out;
+}
+
+template <class Work>
+void report(const Bench& bench, const std::string& name, double flops, double bytes, const Work& work) {
+    const double ns = median_ns(bench.stream.threads, work);
+    fmt::print("{:<52} {:>10.1f} us {:>8.1f} GFLOP/s {:>5.1f} %  {:>7.2f} GB/s {:>5.1f} %\n", name, ns / 1e3,
+               flops / ns, 100 * flops / ns / bench.gflops, bytes / ns, 100 * bytes / ns / bench.gbytes);
+    std::fflush(stdout);
+}
+
+bool wanted(const Bench& bench, const std::string& name) { return name.find(bench.word) != std::string::npos; }
+
+std::string shape(std::string_view what, DType dtype, std::int64_t rows, std::int64_t n, std::int64_t k) {
+    return fmt::format("{} {} M={} n={} k={}", what, name_of(dtype), rows, n, k);
+}
+
+// A plain product; few rows cycle through so many copies of the weights that they come from memory.
+void bench_product(const Bench& bench, DType dtype, int rows, std::int64_t n, std::int64_t k) {
+    const std::string name = shape("matmul", dtype, rows, n, k);
+    if (!wanted(bench, name)) return;
+    const MatrixSpec spec{n, k, dtype, {}};
+    const std::size_t bytes = bench.ops.packed_bytes(spec);
+    const Matrices w = make_matrices(bench.ops, spec, rows <= 4 ? kStreamBytes / bytes + 1 : 1);
+    const Buffer x = random_floats(static_cast<std::size_t>(rows * k));
+    Buffer out(static_cast<std::size_t>(rows * n) * 4);
+    std::size_t turn = 0;
+    report(bench, name, 2.0 * rows * n * k, static_cast<double>(bytes), [&] {
+        bench.ops.logits({rows, x.as<float>(), w.weight[turn++ % w.weight.size()], out.as<float>(), n}, bench.stream);
+    });
+}
+
+std::vector<std::int32_t> equal_groups(int groups, int rows_each) {
+    std::vector<std::int32_t> begin;
+    for (int g = 0; g <= groups; ++g) begin.push_back(g * rows_each);
+    return begin;
+}
+
+// 32 experts with as many rows each: gate and up, then down by leaves.
+void bench_experts(const Bench& bench, DType dtype, int rows_each) {
+    constexpr int kGroups = 32;
+    const std::int64_t hidden = 1024;
+    const std::int64_t inner = 512;
+    const int rows = kGroups * rows_each;
+    const auto begin = equal_groups(kGroups, rows_each);
+    const std::string gate_up = shape("gate_up of 32 experts", dtype, rows_each, inner, hidden);
+    if (wanted(bench, gate_up)) {
+        const Matrices w = make_matrices(bench.ops, {inner, hidden, dtype, {}}, 2 * kGroups);
+        const Buffer x = random_floats(static_cast<std::size_t>(rows * hidden));
+        Buffer h(static_cast<std::size_t>(rows * inner) * 4);
+        report(bench, gate_up, 4.0 * rows * inner * hidden, 2.0 * kGroups * static_cast<double>(w.packed[0].bytes()),
+               [&] {
+                   bench.ops.gate_up({kGroups, begin.data(), nullptr, w.weight.data(), w.weight.data() + kGroups,
+                                      x.as<float>(), h.as<float>()},
+                                     bench.stream);
+               });
+    }
+    const std::string down = shape("leaf projection of 32 experts", dtype, rows_each, hidden, inner);
+    if (wanted(bench, down)) {
+        const Matrices w = make_matrices(bench.ops, {hidden, inner, dtype, leaf_share(inner, 1, 0, 1).cut}, kGroups);
+        const Buffer x = random_floats(static_cast<std::size_t>(rows * inner));
+        Buffer out(static_cast<std::size_t>(rows * hidden) * 4);
+        report(bench, down, 2.0 * rows * inner * hidden, 1.0 * kGroups * static_cast<double>(w.packed[0].bytes()), [&] {
+            bench.ops.leaf_projection({kGroups, begin.data(), w.weight.data(), x.as<float>(), out.as<float>()},
+                                      bench.stream);
+        });
+    }
+}
+
+// `sequences` sequences whose last `rows` of `context` positions are queries; 16 query heads on 4 KV heads of
+// dimension 64.
+void bench_attention(const Bench& bench, const std::string& what, int sequences, int rows, int context) {
+    const std::string name = fmt::format("attention {}: {} x {} rows, {} context", what, sequences, rows, context);
+    if (!wanted(bench, name)) return;
+    const int q_heads = 16;
+    const KvSpec spec{4, 64, DType::bf16};
+    const int blocks_each = (context + kKvBlockTokens - 1) / kKvBlockTokens;
+    const std::size_t block_bytes = bench.ops.kv_block_bytes(spec);
+    Buffer pool(block_bytes * static_cast<std::size_t>(sequences * blocks_each));
+    for (std::size_t i = 0; i < pool.bytes() / 2; ++i)
+        pool.as<std::uint16_t>()[i] = static_cast<std::uint16_t>(0x3f00 + i % 97);
+    std::vector<std::int32_t> blocks;
+    std::vector<AttentionSpan> spans;
+    for (int i = 0; i < sequences * blocks_each; ++i) blocks.push_back(i);
+    for (int s = 0; s < sequences; ++s)
+        spans.push_back({s * rows, rows, context - rows, blocks.data() + s * blocks_each});
+    const std::size_t columns = static_cast<std::size_t>(q_heads * spec.head_dim);
+    const Buffer q = random_floats(static_cast<std::size_t>(sequences * rows) * columns);
+    Buffer out(q.bytes());
+    AttentionArgs args{sequences,     spans.data(), q_heads, spec.head_dim,  0.125F,
+                       q.as<float>(), {},           nullptr, out.as<float>()};
+    args.kv = {spec, pool.as<std::byte>(), static_cast<std::int64_t>(block_bytes)};
+    const double pairs = static_cast<double>(sequences) * rows * (context - (rows - 1) / 2.0);
+    report(bench, name, 4.0 * pairs * q_heads * spec.head_dim, static_cast<double>(pool.bytes()),
+           [&] { bench.ops.attention(args, bench.stream); });
+}
+
+void bench_sampler(const Bench& bench, const std::string& what, const SampleRow& row) {
+    constexpr int kVocab = 200'000;
+    const std::string name = fmt::format("sample {}: 1 row of {}", what, kVocab);
+    if (!wanted(bench, name)) return;
+    Buffer logits = random_floats(kVocab);
+    for (int i = 0; i < kVocab; ++i) {
+        const float x = logits.as<float>()[i];
+        logits.as<float>()[i] = 6 * x + 6 * x * x * x;
+    }
+    Buffer scratch(bench.ops.sample_scratch_bytes(kVocab, bench.stream.threads));
+    SampleResult result;
+    SampleRow now = row;
+    report(bench, name, 0, kVocab * 4.0, [&] {
+        ++now.position;
+        bench.ops.sample({1, kVocab, logits.as<float>(), &now, scratch.as<std::byte>(), &result}, bench.stream);
+    });
+}
+
+void run_all(const Bench& bench) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+        for (const auto& [n, k] : {std::pair{1536, 1024}, std::pair{1024, 1024}}) {
+            for (const int rows : {1, 4, 16, 64, 256, 512}) bench_product(bench, dtype, rows, n, k);
+        }
+        for (const int rows : {1, 4, 64}) bench_product(bench, dtype, rows, 32768, 1024);
+        for (const int rows_each : {1, 4, 16, 64}) bench_experts(bench, dtype, rows_each);
+    }
+    bench_attention(bench, "decode", 128, 1, 256);
+    bench_attention(bench, "decode", 8, 1, 4096);
+    bench_attention(bench, "prefill", 1, 512, 512);
+    bench_attention(bench, "chunk", 1, 256, 2048);
+    SampleRow row;
+    bench_sampler(bench, "greedy", row);
+    row.top_logprobs = 5;
+    bench_sampler(bench, "greedy with 5 logprobs", row);
+    row.top_logprobs = -1;
+    row.temperature = 1;
+    bench_sampler(bench, "T=1", row);
+    row.top_k = 50;
+    bench_sampler(bench, "T=1 top_k=50", row);
+    row.top_k = 0;
+    row.top_p = 0.95F;
+    bench_sampler(bench, "T=1 top_p=0.95", row);
+}
+
+int run(int argc, char** argv) {
+    std::string isa = "auto";
+    std::string word;
+    Stream stream;
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view argument = argv[i];
+        if (argument == "--isa" && i + 1 < argc) {
+            isa = argv[++i];
+        } else if (argument == "--threads" && i + 1 < argc) {
+            stream.threads = std::max(1, std::atoi(argv[++i]));
+        } else {
+            word = argument;
+        }
+    }
+    const Ops& ops = select_backend("cpu", isa);
+    prepare_threads(stream.threads);
+    const Buffer memory = random_floats(kStreamBytes / 4);
+    const double gflops = fma_gflops(ops.name);
+    const double gbytes = read_gbytes(memory.data(), kStreamBytes);
+    fmt::print("{}, {} threads; one thread's limits: {:.1f} GFLOP/s, {:.2f} GB/s from {} MiB\n", ops.name,
+               stream.threads, gflops, gbytes, kStreamBytes >> 20);
+    run_all({ops, stream, word, gflops * stream.threads, gbytes * stream.threads});
+    return 0;
+}
+
+}  // namespace
+}  // namespace argosy::bench
+
+int main(int argc, char** argv) {
+    try {
+        return argosy::bench::run(argc, argv);
+    } catch (const argosy::Error& error) {
+        fmt::print(stderr, "argosy_ops_bench: {}\n", error.what());
+        return argosy::exit_status(error.kind());
+    }
+}
