@@ -37,21 +37,20 @@ struct GenerationDefaults {
 // `text` the prompt.
 struct ParsedRequest {
     Request request;
-    std::optional<std::string> text;  // set: the prompt as text, request.prompt is empty
-    std::string model;                // the body's model, as given; empty when none
-    std::string
-        metadata;  // a JSON object with the members of a prompt line that are not ours; empty when there are none
+    std::optional<std::string> text{};  // set: the prompt as text, request.prompt is empty
+    std::string model{};                // the body's model, as given; empty when none
+    std::string metadata{};             // JSON object of a prompt line's members that are not ours; empty: none
     bool operator==(const ParsedRequest&) const = default;
 };
 
 // A line that gets an error record instead of an answer.
 struct LineError {
     std::int64_t line = 0;
-    std::string id;  // as far as it could be read
-    std::string
-        code;  // OpenAI's style: "invalid_json", "unsupported_field", "invalid_value", ... (listed in request_file.cpp)
-    std::string sentence;  // what is wrong, where, what to do
-    std::string metadata;  // as in ParsedRequest, as far as it could be read
+    std::string id{};        // as far as it could be read
+    std::string code{};      // OpenAI's style: "invalid_json", "unsupported_field", "invalid_value", ... (listed in
+                             // request_file.cpp)
+    std::string sentence{};  // what is wrong, where, what to do
+    std::string metadata{};  // as in ParsedRequest, as far as it could be read
     bool operator==(const LineError&) const = default;
 };
 

@@ -15,36 +15,36 @@ namespace argosy {
 
 // What is reported of one token's logprob.
 struct TokenLogprob {
-    std::string token;             // its text; bytes that are no UTF-8 are written as "bytes:\xe2\x80"
-    std::optional<float> logprob;  // nothing for the first token of an echoed prompt
-    std::vector<std::pair<std::string, float>>
-        top;              // alternatives, most likely first; of equal texts the first is kept
+    std::string token{};             // its text; bytes that are no UTF-8 are written as "bytes:\xe2\x80"
+    std::optional<float> logprob{};  // nothing for the first token of an echoed prompt
+    // Alternatives, most likely first; of equal texts the first is kept.
+    std::vector<std::pair<std::string, float>> top{};
     int characters = -1;  // characters by which this token moves text_offset; -1: the characters of `token`
     bool operator==(const TokenLogprob&) const = default;
 };
 
 struct Choice {
-    int index = 0;                        // the sample
-    std::string text;                     // generated text; response_line puts the prompt's text before it when echoed
-    std::vector<std::int32_t> token_ids;  // generated only
+    int index = 0;       // the sample
+    std::string text{};  // generated text; response_line puts the prompt's text before it when echoed
+    std::vector<std::int32_t> token_ids{};  // generated only
     FinishReason finish = FinishReason::length;
-    std::vector<TokenLogprob> logprobs;  // of the generated tokens; used when RequestResult::logprobs is true
+    std::vector<TokenLogprob> logprobs{};  // of the generated tokens; used when RequestResult::logprobs is true
     bool operator==(const Choice&) const = default;
 };
 
 struct RequestResult {
     std::int64_t line = 0;
-    std::string id;     // as the line gave it; empty: none
-    std::string model;  // the served model's name
-    std::vector<std::int32_t> prompt_token_ids;
+    std::string id{};     // as the line gave it; empty: none
+    std::string model{};  // the served model's name
+    std::vector<std::int32_t> prompt_token_ids{};
     bool return_token_ids = false;
     bool echo = false;
     bool logprobs = false;
-    std::string prompt_text;  // used with echo
+    std::string prompt_text{};  // used with echo
     std::vector<TokenLogprob>
-        prompt_logprobs;          // used with echo and logprobs; one per prompt token, the first without a value
-    std::vector<Choice> choices;  // by rising index
-    std::string metadata;         // JSON object or empty, as in ParsedRequest
+        prompt_logprobs{};          // used with echo and logprobs; one per prompt token, the first without a value
+    std::vector<Choice> choices{};  // by rising index
+    std::string metadata{};         // JSON object or empty, as in ParsedRequest
     bool operator==(const RequestResult&) const = default;
 };
 

@@ -39,7 +39,7 @@ struct StoredResult {
 // The answers in all part files, by rising line. Of several for one line (a run that was cut and resumed) the first is
 // taken: files by name, then by offset. Damaged lines are counted and left out; their requests count as not done.
 struct PartIndex {
-    std::vector<std::filesystem::path> files;
+    std::vector<std::filesystem::path> files{};
     std::vector<StoredResult> results;
     std::int64_t damaged = 0;
     std::int64_t repeated = 0;

@@ -15,11 +15,11 @@ namespace argosy {
 
 // What must be equal before anything is appended to what an earlier run left. Digests as hexadecimal text.
 struct JobIdentity {
-    std::string model_digest;
-    std::string input_digest;
-    std::string numerics_id;
+    std::string model_digest{};
+    std::string input_digest{};
+    std::string numerics_id{};
     std::uint64_t seed = 0;
-    std::string settings;  // what else decides the answers (slice, limit, format, ...), in the caller's fixed words
+    std::string settings{};  // what else decides the answers (slice, limit, format, ...), in the caller's fixed words
     bool operator==(const JobIdentity&) const = default;
 };
 std::string describe(const JobIdentity& identity);
@@ -34,8 +34,8 @@ struct JobStatus {
     std::int64_t output_tokens = 0;
     double seconds = 0;  // since this run began
     double tokens_per_second = 0;
-    std::optional<double> seconds_left;
-    std::optional<std::string> cost;  // in words, when a profile is given
+    std::optional<double> seconds_left{};
+    std::optional<std::string> cost{};  // in words, when a profile is given
     bool operator==(const JobStatus&) const = default;
 };
 std::string status_json(const JobStatus& status);

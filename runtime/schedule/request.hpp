@@ -12,12 +12,12 @@ namespace argosy {
 // One request, ready for the scheduler: its prompt is token ids. Settings carry OpenAI's names and meanings.
 struct Request {
     std::int64_t line = 0;       // line number in the whole input, counted from 1
-    std::string id;              // custom_id (in prompt lines: id); empty when the line gave none
+    std::string id{};            // custom_id (in prompt lines: id); empty when the line gave none
     std::uint64_t identity = 0;  // request_identity(id, line); random numbers hang on it (R7)
 
-    std::vector<std::int32_t> prompt;  // token ids; at least one
-    int max_tokens = 16;               // generated tokens at most, per sample; 0 scores the prompt
-    int n = 1;                         // samples
+    std::vector<std::int32_t> prompt{};  // token ids; at least one
+    int max_tokens = 16;                 // generated tokens at most, per sample; 0 scores the prompt
+    int n = 1;                           // samples
 
     double temperature = 1;  // 0: greedy
     double top_p = 1;        // 1: off
@@ -25,8 +25,8 @@ struct Request {
     int top_k = 0;           // 0: off
     std::uint64_t seed = 0;
 
-    std::vector<std::string> stop;             // generation ends before the first of these texts
-    std::vector<std::int32_t> stop_token_ids;  // generation ends with one of these tokens
+    std::vector<std::string> stop{};             // generation ends before the first of these texts
+    std::vector<std::int32_t> stop_token_ids{};  // generation ends with one of these tokens
     bool ignore_eos = false;
 
     int logprobs = -1;  // alternatives reported per token; 0: the chosen token only; -1: none

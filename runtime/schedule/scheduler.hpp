@@ -55,17 +55,17 @@ struct Sequence {
     int sample = 0;            // 0 .. n-1
     SequenceState state = SequenceState::waiting;
     FinishReason finish = FinishReason::none;
-    std::vector<std::int32_t> generated;  // tokens generated so far
-    int computed = 0;                     // leading tokens (of prompt + generated) whose KV is in the pool
+    std::vector<std::int32_t> generated{};  // tokens generated so far
+    int computed = 0;                       // leading tokens (of prompt + generated) whose KV is in the pool
     int cached_prompt_tokens = 0;  // prompt tokens that were found rather than computed when it was first admitted
     int preemptions = 0;
-    std::vector<std::int32_t> blocks;  // block ids from position 0
+    std::vector<std::int32_t> blocks{};  // block ids from position 0
 };
 
 // Why a request cannot be taken at all.
 struct Refusal {
     std::int32_t index = 0;  // its place in the span given to add()
-    std::string sentence;
+    std::string sentence{};
     bool operator==(const Refusal&) const = default;
 };
 

@@ -50,13 +50,14 @@ struct StepSpan {
 };
 
 struct StepPlan {
-    std::int64_t step = 0;        // counted from 0
-    int rows = 0;                 // sum over spans
-    int decode_rows = 0;          // they come first
-    std::vector<StepSpan> spans;  // decode, then prefill going on, then prefill newly admitted; each by rising sequence
-    std::vector<std::int32_t> tokens;     // [rows] input token of every row
-    std::vector<std::int32_t> blocks;     // the spans' block tables, one after the other
-    std::vector<std::int32_t> preempted;  // sequences that lost their blocks to make this plan
+    std::int64_t step = 0;  // counted from 0
+    int rows = 0;           // sum over spans
+    int decode_rows = 0;    // they come first
+    std::vector<StepSpan>
+        spans{};  // decode, then prefill going on, then prefill newly admitted; each by rising sequence
+    std::vector<std::int32_t> tokens{};     // [rows] input token of every row
+    std::vector<std::int32_t> blocks{};     // the spans' block tables, one after the other
+    std::vector<std::int32_t> preempted{};  // sequences that lost their blocks to make this plan
     bool operator==(const StepPlan&) const = default;
 
     bool empty() const { return spans.empty(); }

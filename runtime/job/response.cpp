@@ -1,0 +1,186 @@
+// Answers and error records as JSON lines, written member by member in a fixed order.
+#include "runtime/job/response.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "runtime/job/json_text.hpp"
+
+namespace argosy {
+
+namespace {
+
+void append_member(std::string& out, std::string_view name) {
+    if (out.back() != '{') out += ',';
+    append_json_string(out, name);
+    out += ':';
+}
+
+void append_ids(std::string& out, const std::vector<std::int32_t>& ids) {
+    out += '[';
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        if (i > 0) out += ',';
+        append_json_number(out, static_cast<std::int64_t>(ids[i]));
+    }
+    out += ']';
+}
+
+// A token's text as a name. Part of a character cannot be written as text: its bytes are spelt out, as OpenAI does.
+std::string token_name(std::string_view token) {
+    if (is_utf8(token)) return std::string(token);
+    constexpr char kHex[] = "0123456789abcdef";
+    std::string name = "bytes:";
+    for (const char byte : token) {
+        const auto value = static_cast<unsigned char>(byte);
+        name += {'\\', 'x', kHex[value >> 4], kHex[value & 15]};
+    }
+    return name;
+}
+
+template <class Item, class Append>
+void append_list(std::string& out, const std::vector<Item>& items, Append append) {
+    out += '[';
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        if (i > 0) out += ',';
+        append(items[i]);
+    }
+    out += ']';
+}
+
+void append_top(std::string& out, const TokenLogprob& entry) {
+    if (!entry.logprob) {
+        out += "null";
+        return;
+    }
+    std::set<std::string> written;
+    out += '{';
+    for (const auto& [token, logprob] : entry.top) {
+        std::string name = token_name(token);
+        if (!written.insert(name).second) continue;
+        append_member(out, name);
+        append_json_number(out, logprob);
+    }
+    out += '}';
+}
+
+void append_logprobs(std::string& out, const std::vector<TokenLogprob>& entries) {
+    out += "{\"tokens\":";
+    append_list(out, entries, [&](const TokenLogprob& entry) { append_json_string(out, token_name(entry.token)); });
+    out += ",\"token_logprobs\":";
+    append_list(out, entries, [&](const TokenLogprob& entry) {
+        if (entry.logprob)
+            append_json_number(out, *entry.logprob);
+        else
+            out += "null";
+    });
+    out += ",\"top_logprobs\":";
+    append_list(out, entries, [&](const TokenLogprob& entry) { append_top(out, entry); });
+    out += ",\"text_offset\":";
+    std::int64_t offset = 0;
+    append_list(out, entries, [&](const TokenLogprob& entry) {
+        append_json_number(out, offset);
+        if (entry.characters >= 0)
+            offset += entry.characters;
+        else
+            offset += utf8_characters(entry.token);
+    });
+    out += '}';
+}
+
+void append_choice(std::string& out, const RequestResult& result, const Choice& choice) {
+    out += '{';
+    append_member(out, "index");
+    append_json_number(out, static_cast<std::int64_t>(choice.index));
+    append_member(out, "text");
+    append_json_string(out, result.echo ? result.prompt_text + choice.text : choice.text);
+    append_member(out, "logprobs");
+    if (result.logprobs) {
+        std::vector<TokenLogprob> entries;
+        if (result.echo) entries = result.prompt_logprobs;
+        entries.insert(entries.end(), choice.logprobs.begin(), choice.logprobs.end());
+        append_logprobs(out, entries);
+    } else {
+        out += "null";
+    }
+    append_member(out, "finish_reason");
+    append_json_string(out, to_string(choice.finish));
+    if (result.return_token_ids) {
+        append_member(out, "token_ids");
+        append_ids(out, choice.token_ids);
+        append_member(out, "prompt_token_ids");
+        append_ids(out, result.prompt_token_ids);
+    }
+    out += '}';
+}
+
+void append_usage(std::string& out, const RequestResult& result) {
+    const auto prompt = static_cast<std::int64_t>(result.prompt_token_ids.size());
+    std::int64_t completion = 0;
+    for (const Choice& choice : result.choices) completion += static_cast<std::int64_t>(choice.token_ids.size());
+    out += "{\"prompt_tokens\":";
+    append_json_number(out, prompt);
+    out += ",\"completion_tokens\":";
+    append_json_number(out, completion);
+    out += ",\"total_tokens\":";
+    append_json_number(out, prompt + completion);
+    out += '}';
+}
+
+void append_head(std::string& out, const std::string& name) {
+    append_member(out, "id");
+    append_json_string(out, "batch_req_" + name);
+    append_member(out, "custom_id");
+    append_json_string(out, name);
+    append_member(out, "response");
+}
+
+// Metadata is JSON already, one line of it, as the parser of request lines wrote it.
+void append_tail(std::string& out, const std::string& metadata) {
+    if (!metadata.empty()) {
+        append_member(out, "metadata");
+        out += metadata;
+    }
+    out += '}';
+}
+
+}  // namespace
+
+std::string response_line(const RequestResult& result) {
+    const std::string name = request_name(result.id, result.line);
+    std::string out = "{";
+    append_head(out, name);
+    out += "{\"status_code\":200,\"request_id\":";
+    append_json_string(out, name);
+    out += ",\"body\":{";
+    append_member(out, "id");
+    append_json_string(out, "cmpl-" + name);
+    append_member(out, "object");
+    append_json_string(out, "text_completion");
+    append_member(out, "created");
+    out += '0';
+    append_member(out, "model");
+    append_json_string(out, result.model);
+    append_member(out, "choices");
+    append_list(out, result.choices, [&](const Choice& choice) { append_choice(out, result, choice); });
+    append_member(out, "usage");
+    append_usage(out, result);
+    out += "}},\"error\":null";
+    append_tail(out, result.metadata);
+    return out;
+}
+
+std::string error_line(const LineError& error) {
+    std::string out = "{";
+    append_head(out, request_name(error.id, error.line));
+    out += "null,\"error\":{\"code\":";
+    append_json_string(out, error.code);
+    out += ",\"message\":";
+    append_json_string(out, error.sentence);
+    out += ",\"line\":";
+    append_json_number(out, error.line);
+    out += '}';
+    append_tail(out, error.metadata);
+    return out;
+}
+
+}  // namespace argosy

@@ -1,0 +1,149 @@
+// The run directory: made, opened again, refused; its small files; and writes that fail.
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "kernels/base/error.hpp"
+#include "runtime/job/file_writer.hpp"
+#include "runtime/job/run_directory.hpp"
+#include "tests/support/shared_data.hpp"
+
+using namespace argosy;
+namespace fs = std::filesystem;
+
+namespace {
+
+const JobIdentity kJob{
+    .model_digest = "m1", .input_digest = "i1", .numerics_id = "cpu-exact-1", .seed = 5, .settings = "limit -1"};
+
+// The sentence with which opening is refused, and that nothing in the folder changed by it.
+std::string refusal(const fs::path& path, const JobIdentity& job, ErrorKind kind = ErrorKind::usage) {
+    try {
+        RunDirectory directory(path, job);
+    } catch (const Error& error) {
+        CHECK(error.kind() == kind);
+        return error.what();
+    }
+    return "";
+}
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a run directory is made, opened again by the same job, and refused to another") {
+    test::TempDir folder;
+    const fs::path path = folder.path() / "deep" / "run";
+    {
+        RunDirectory directory(path, kJob);
+        CHECK_FALSE(directory.resumed());
+        CHECK_FALSE(directory.finished());
+        CHECK(fs::is_directory(directory.parts()));
+    }
+    {
+        RunDirectory directory(path, kJob);
+        CHECK(directory.resumed());
+        replace_file(directory.responses(), "", true);
+        CHECK(directory.finished());
+    }
+    for (int member = 0; member < 5; ++member) {
+        JobIdentity other = kJob;
+        (member == 0   ? other.model_digest
+         : member == 1 ? other.input_digest
+         : member == 2 ? other.numerics_id
+                       : other.settings) = "z";
+        if (member == 4) other = kJob, other.seed = 6;
+        const char* names[] = {"model_digest", "input_digest", "numerics_id", "settings", "seed"};
+        const std::string sentence = refusal(path, other);
+        CHECK(has(sentence, "holds another job: its " + std::string(names[member])));
+    }
+    CHECK(describe(kJob) == "model_digest m1, input_digest i1, numerics_id cpu-exact-1, seed 5, settings limit -1");
+}
+
+TEST_CASE("a folder with other things in it is refused and left as it is") {
+    test::TempDir folder;
+    std::ofstream(folder.path() / "thesis.tex") << "years of work";
+    CHECK(has(refusal(folder.path(), kJob), "is not empty and holds no Argosy run"));
+    CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
+    CHECK(has(refusal(folder.path() / "thesis.tex", kJob), "is a file"));
+    fs::create_directory(folder.path() / "empty");
+    CHECK(refusal(folder.path() / "empty", kJob).empty());
+    std::ofstream(folder.path() / "empty" / "argosy_run.json") << "{damaged";
+    CHECK(has(refusal(folder.path() / "empty", kJob), "is damaged"));
+    CHECK(has(refusal("/proc/argosy", kJob, ErrorKind::system), "cannot be made"));
+}
+
+TEST_CASE("two jobs cannot hold one run directory") {
+    test::TempDir folder;
+    {
+        RunDirectory directory(folder.path(), kJob);
+        CHECK(has(refusal(folder.path(), kJob), "is in use by process " + std::to_string(::getpid())));
+        directory.write_status({});
+        CHECK(has(refusal(folder.path(), kJob), "is in use"));
+    }
+    CHECK(refusal(folder.path(), kJob).empty());
+}
+
+TEST_CASE("status, log, settings and error records") {
+    test::TempDir folder;
+    RunDirectory directory(folder.path(), kJob);
+    JobStatus status{.state = "running",
+                     .requests = 10,
+                     .done = 4,
+                     .errors = 1,
+                     .prompt_tokens = 40,
+                     .output_tokens = 20,
+                     .seconds = 2.5,
+                     .tokens_per_second = 24};
+    CHECK(status_json(status) ==
+          "{\"state\":\"running\",\"requests\":10,\"done\":4,\"errors\":1,\"prompt_tokens\":40,\"output_tokens\":20,"
+          "\"seconds\":2.5,\"tokens_per_second\":24,\"seconds_left\":null,\"cost\":null}\n");
+    status.seconds_left = 0.5;
+    status.cost = "$1.20";
+    directory.write_status(status);
+    directory.write_status(status);
+    const auto json = nlohmann::json::parse(read_whole_file(folder.path() / "status.json"));
+    CHECK(json["seconds_left"] == 0.5);
+    CHECK(json["cost"] == "$1.20");
+    directory.log("first");
+    directory.log("second\nline");
+    const std::string log = read_whole_file(folder.path() / "log.txt");
+    CHECK(has(log, "Z first\n"));
+    CHECK(has(log, "Z second line\n"));
+    directory.write_settings("tp = 2\n");
+    CHECK(read_whole_file(folder.path() / "effective.cfg") == "tp = 2\n");
+    directory.write_errors({{.line = 2, .code = "c", .sentence = "s"}, {.line = 5, .code = "c", .sentence = "s"}});
+    const std::string errors = read_whole_file(folder.path() / "errors.jsonl");
+    CHECK(std::count(errors.begin(), errors.end(), '\n') == 2);
+    for (const auto& entry : fs::directory_iterator(folder.path())) CHECK(entry.path().extension() != ".tmp");
+}
+
+TEST_CASE("a full disk and a missing folder are told in a sentence that says what to do") {
+    const auto sentence_of = [](auto act) -> std::string {
+        try {
+            act();
+        } catch (const Error& error) {
+            CHECK(error.kind() == ErrorKind::system);
+            return error.what();
+        }
+        return "";
+    };
+    const std::string full = sentence_of([] {
+        FileWriter file("/dev/full", FileWriter::Mode::append);
+        file.write("x");
+        file.flush();
+    });
+    CHECK(full ==
+          "/dev/full cannot be written: No space left on device. Free space or raise the quota, and start the same "
+          "command again; "
+          "results that are on the disk stay.");
+    CHECK(has(sentence_of([] {
+                  FileWriter file("/dev/full", FileWriter::Mode::append);
+                  for (int i = 0; i < 100; ++i) file.write(std::string(10000, 'x'));
+              }),
+              "No space left"));
+    CHECK(has(sentence_of([] { FileWriter("/nowhere/file", FileWriter::Mode::truncate); }), "No such file"));
+    CHECK(has(sentence_of([] { replace_file("/proc/x", "y", true); }), "/proc/x"));
+    CHECK_THROWS_AS(read_whole_file("/nowhere/file"), Error);
+    CHECK_THROWS_AS(read_whole_file("/proc"), Error);
+}
