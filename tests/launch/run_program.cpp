@@ -67,7 +67,8 @@ std::map<std::string, json> read_responses(const fs::path& run_dir) {
     std::ifstream file(run_dir / "responses.jsonl");
     for (std::string line; std::getline(file, line);) {
         json response = json::parse(line);
-        responses[response.at("custom_id").get<std::string>()] = std::move(response);
+        const std::string id = response.at("custom_id");
+        responses[id] = std::move(response);
     }
     return responses;
 }
