@@ -146,9 +146,12 @@ void Bpe::read_merges(const BpeSpec& spec, const std::string& file) {
 // When no merge makes a token in which "▁" follows another character, no merge ever joins the two sides of such a
 // place, so what stands before it and what stands behind it can be encoded apart. Example: "▁to▁be" is "▁to" and "▁be".
 // Llama's and Mixtral's vocabularies are like that. The mark must be a token, so that unknown characters before it end
-// there.
+// there; and no character may be dropped, because the marks on both sides of it would meet.
 void Bpe::find_cut_mark(const BpeSpec& spec) {
     if (vocabulary_.find(kMetaspace) == StringTable::kNone) return;
+    const bool all_fallback =
+        std::find(fallback_ids_.begin(), fallback_ids_.end(), StringTable::kNone) == fallback_ids_.end();
+    if (unk_id_ == StringTable::kNone && !(byte_fallback_ && all_fallback)) return;
     for (size_t i = 0; i < spec.merge_left.size(); ++i) {
         const std::string token = std::string(spec.merge_left[i]).append(spec.merge_right[i]);
         for (size_t at = token.find(kMetaspace, 1); at != token.npos; at = token.find(kMetaspace, at + 1)) {

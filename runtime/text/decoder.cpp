@@ -84,12 +84,13 @@ Decoder::Decoder(const std::vector<DecoderStep>& steps, bool has_decoder, const 
     }
 }
 
-std::string Decoder::token_bytes(std::string_view token) const {
+std::string Decoder::token_bytes(std::string_view token, bool added) const {
     std::string text(token), changed;
     RegexState regex;
     for (const Step& step : steps_) {
         changed.clear();
         if (step.kind == Step::Kind::byte_level) {
+            if (added) continue;
             append_spelled_bytes(text, changed);
         } else if (step.kind == Step::Kind::replace) {
             step.replacer[0].append(regex, text, changed);
@@ -149,7 +150,11 @@ void DecodeStream::feed(size_t step, std::string_view part, bool begins, std::st
 // All bytes are one text; what is not UTF-8 becomes U+FFFD.
 void DecodeStream::feed_byte_level(size_t step, std::string_view token, std::string& out) {
     State& state = states_[step];
-    append_spelled_bytes(token, state.held);
+    if (added_) {
+        state.held.append(token);
+    } else {
+        append_spelled_bytes(token, state.held);
+    }
     std::string text;
     const size_t left = append_lossy(text, state.held, false);
     state.held.erase(0, state.held.size() - left);

@@ -19,8 +19,8 @@ class Decoder {
     Decoder(const std::vector<DecoderStep>& steps, bool has_decoder, const std::string& file);
 
     // The bytes that a token stands for when it stands alone, in the middle of a text: no Strip, nothing dropped at the
-    // start.
-    std::string token_bytes(std::string_view token) const;
+    // start. added: see DecodeStream::push.
+    std::string token_bytes(std::string_view token, bool added) const;
 
   private:
     friend class DecodeStream;
@@ -38,7 +38,13 @@ class Decoder {
 class DecodeStream {
   public:
     explicit DecodeStream(const Decoder& decoder);  // the decoder must outlive the stream
-    void push(std::string_view token, std::string& out) { feed(0, token, true, out); }
+    // added: an added token is written as text, so a ByteLevel step does not read it as the GPT-2 alphabet. (The
+    // tokenizers library does, and turns DeepSeek's added token "ö" into a stray byte; here decode(encode("ö")) is
+    // "ö".)
+    void push(std::string_view token, bool added, std::string& out) {
+        added_ = added;
+        feed(0, token, true, out);
+    }
     void finish(std::string& out);
 
   private:
@@ -60,6 +66,7 @@ class DecodeStream {
 
     const Decoder* decoder_;
     RegexState regex_;
+    bool added_ = false;         // the token being pushed is an added one
     std::vector<State> states_;  // [steps]
 };
 

@@ -14,7 +14,7 @@ IncrementalDetokenizer::IncrementalDetokenizer(const Tokenizer& tokenizer, bool 
 std::string IncrementalDetokenizer::push(int32_t id) {
     const TokenizerTables& t = *tokenizer_.tables;
     std::string out;
-    if (t.has(id) && !(skip_special_ && t.special[id])) stream_.push(t.spelling(id), out);
+    if (t.has(id) && !(skip_special_ && t.special[id])) stream_.push(t.spelling(id), t.added[id], out);
     return out;
 }
 

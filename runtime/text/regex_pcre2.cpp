@@ -25,7 +25,7 @@ std::string_view class_inside(char letter) {
         case 's':
             return R"(\t-\r\x{85}\p{Z})";
         case 'w':
-            return R"(\p{L}\p{M}\p{Nd}\p{Pc})";
+            return R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xB2\xB3\xB9\xBC-\xBE)";
         case 'h':
             return "0-9a-fA-F";
         default:

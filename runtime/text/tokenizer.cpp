@@ -42,9 +42,11 @@ void take_added_tokens(TokenizerTables& t, const TokenizerSpec& spec) {
         }
     }
     t.special.assign(t.string_of.size(), false);
+    t.added.assign(t.string_of.size(), false);
     for (const bool special : {true, false}) {  // where two read the same, the special one is meant
         for (const AddedToken& token : spec.added_tokens) {
             if (token.special != special) continue;
+            t.added[token.id] = true;
             if (special) t.special[token.id] = true;
             AddedTokenSet& set = token.normalized ? t.normalized_added : t.raw_added;
             set.insert(token.normalized ? t.normalizer.apply(regex, token.content, buffers) : token.content, token);
@@ -168,7 +170,7 @@ std::string decode(const Tokenizer& tokenizer, std::span<const int32_t> ids, boo
     std::string out;
     for (const int32_t id : ids) {
         if (!t.has(id) || (skip_special && t.special[id])) continue;
-        stream.push(t.spelling(id), out);
+        stream.push(t.spelling(id), t.added[id], out);
     }
     stream.finish(out);
     return out;
@@ -189,7 +191,7 @@ bool is_special(const Tokenizer& tokenizer, int32_t id) {
 
 std::string token_bytes(const Tokenizer& tokenizer, int32_t id) {
     const TokenizerTables& t = *tokenizer.tables;
-    return t.has(id) ? t.decoder.token_bytes(t.spelling(id)) : std::string();
+    return t.has(id) ? t.decoder.token_bytes(t.spelling(id), t.added[id]) : std::string();
 }
 
 std::string token_text(const Tokenizer& tokenizer, int32_t id) {

@@ -209,7 +209,7 @@ std::vector<DecoderStep> read_decoder(const Node& section) {
     return out;
 }
 
-// TemplateProcessing of a single sequence, as the ids around it. A later processor of a Sequence puts its ids outside.
+// TemplateProcessing of a single sequence, as the ids around it.
 void read_template(const Node& node, TokenizerSpec& spec) {
     std::vector<int32_t> before, after;
     int sequences = 0;
@@ -228,13 +228,15 @@ void read_template(const Node& node, TokenizerSpec& spec) {
         }
     }
     if (sequences == 0) fail(ErrorKind::input, "{} leaves the text out. Fetch the file again.", node.where);
-    spec.prefix_ids.insert(spec.prefix_ids.begin(), before.begin(), before.end());
-    spec.suffix_ids.insert(spec.suffix_ids.end(), after.begin(), after.end());
+    spec.prefix_ids = std::move(before);
+    spec.suffix_ids = std::move(after);
 }
 
 void read_post_processor(const Node& section, TokenizerSpec& spec) {
+    int templates = 0;
     for_each_part(section, "processors", [&](const Node& node, const std::string& kind) {
         if (kind == "TemplateProcessing") {
+            if (++templates > 1) fail(ErrorKind::input, "{} is a second template; Argosy knows one.", node.where);
             read_template(node, spec);
         } else if (kind != "ByteLevel") {  // ByteLevel only moves offsets into the text, ids stay
             node.unknown(kind, "TemplateProcessing, ByteLevel and Sequence");

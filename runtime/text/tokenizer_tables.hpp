@@ -24,9 +24,9 @@ struct TokenizerTables {
     AddedTokenSet normalized_added;  // looked for in normalized text
     StringTable added_ids;           // content -> id
     Decoder decoder;
-    StringList strings;              // spellings
-    std::vector<int32_t> string_of;  // [vocab_size] index into strings; -1: no token has this id
-    std::vector<bool> special;       // [vocab_size]
+    StringList strings;                // spellings
+    std::vector<int32_t> string_of;    // [vocab_size] index into strings; -1: no token has this id
+    std::vector<bool> special, added;  // [vocab_size]
     std::vector<int32_t> prefix_ids, suffix_ids;
 
     bool has(int32_t id) const { return id >= 0 && static_cast<size_t>(id) < string_of.size() && string_of[id] >= 0; }
