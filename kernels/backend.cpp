@@ -8,21 +8,19 @@
 
 #include "kernels/base/error.hpp"
 #include "kernels/base/nearest.hpp"
-#if defined(ARGOSY_WITH_CPU)
 #include "kernels/cpu/cpu_ops.hpp"
-#endif
 #include "kernels/reference/reference_ops.hpp"
 
 namespace argosy {
 namespace {
 
 // Each answers with the reason why this machine cannot run it; "" if it can.
-[[maybe_unused]] std::string missing_for_avx2() {
+std::string missing_for_avx2() {
     __builtin_cpu_init();
     const bool here = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     return here ? "" : "This CPU lacks AVX2, FMA or F16C.";
 }
-[[maybe_unused]] std::string missing_for_avx512() {
+std::string missing_for_avx512() {
     if (std::string reason = missing_for_avx2(); !reason.empty()) return reason;
     const bool here = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
@@ -40,14 +38,12 @@ struct Known {
     std::string (*missing)();
     const Ops& (*ops)();
 };
-constexpr std::array kKnown {
-#if defined(ARGOSY_WITH_CPU)
+constexpr std::array kKnown{
     Known{"cpu-avx512", "cpu", "avx512", missing_for_avx512, cpu_avx512_ops},
-        Known{"cpu-avx2", "cpu", "avx2", missing_for_avx2, cpu_avx2_ops},
-        Known{"cpu-portable", "cpu", "portable", missing_for_any, cpu_portable_ops},
-#endif
-        Known{"reference", "reference", "", missing_for_any, reference_ops},
-        Known{"cuda", "cuda", "", missing_for_cuda, no_ops},
+    Known{"cpu-avx2", "cpu", "avx2", missing_for_avx2, cpu_avx2_ops},
+    Known{"cpu-portable", "cpu", "portable", missing_for_any, cpu_portable_ops},
+    Known{"reference", "reference", "", missing_for_any, reference_ops},
+    Known{"cuda", "cuda", "", missing_for_cuda, no_ops},
 };
 
 [[noreturn]] void fail_unknown(std::string_view what, std::string_view word, std::span<const std::string_view> names) {

@@ -160,7 +160,7 @@ void check_distribution(const Ops& ops, const Floats& logits, SampleRow setting,
             row.position = static_cast<std::uint32_t>(done + i);
             rows.push_back(row);
         }
-        for (const SampleResult& result : run_sample(ops, repeated, vocab, rows, 2)) ++count[result.token];
+        for (const SampleResult& result : run_sample(ops, repeated, vocab, rows, 1)) ++count[result.token];
     }
     // Neighbouring ids share a bin until a bin expects 8; what is left over joins the last bin.
     double chi_square = 0, expected = 0, observed = 0;

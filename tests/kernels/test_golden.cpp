@@ -1,0 +1,157 @@
+// One fixed computation through every op, and the hashes of its results: red when bits change and numerics_id was not
+// raised.
+#include <fmt/format.h>
+
+#include "kernels/base/numerics_id.hpp"
+#include "tests/kernels/kv_case.hpp"
+#include "tests/kernels/sample_case.hpp"
+
+namespace argosy::test {
+namespace {
+
+// FNV-1a, 64 bits.
+std::uint64_t hash_of(const Floats& values) {
+    std::uint64_t hash = 0xcbf29ce484222325U;
+    for (const float value : values) {
+        const auto bits = __builtin_bit_cast(std::uint32_t, value);
+        for (int shift = 0; shift < 32; shift += 8) hash = (hash ^ (bits >> shift & 255U)) * 0x100000001b3U;
+    }
+    return hash;
+}
+
+struct Golden {
+    std::string_view op;
+    std::uint64_t hash;
+    bool operator==(const Golden&) const = default;
+};
+
+// When a change of bits is meant: raise kNumericsId, then copy it and the hashes that the test prints here.
+constexpr std::string_view kGoldenId = "cpu-exact-1";
+constexpr Golden kGolden[] = {
+    {"embed", 0x0c08c8cc77080df7},          {"rms_norm", 0x43e82d8bbadc0e46},  {"qkv bf16", 0x78ba999ba25aff7b},
+    {"attention bf16", 0x3660ee7e6b1d8493}, {"qkv f32", 0x78ba999ba25aff7b},   {"attention f32", 0xb344b501efc3b77f},
+    {"route", 0xe4437667c528ae99},          {"gate_up", 0x04e2393699d81e1d},   {"leaf_projection", 0xabf44945bf41e944},
+    {"combine", 0x6ffc0301c8174c44},        {"leaf_join", 0x23f8742473fa95c5}, {"logits", 0xb6f59af0e0aace51},
+    {"sample", 0x2a0932f867fa5591},
+};
+
+// The computation. Every op takes what the one before gave where their shapes meet.
+std::vector<Golden> compute(const Ops& ops) {
+    std::vector<Golden> out;
+    const auto keep = [&](std::string_view op, const Floats& values) { out.push_back({op, hash_of(values)}); };
+    const int rows = 37, hidden = 48, experts = 6, top_k = 2, inner = 56, vocab = 1500;
+    const Stream stream{.threads = 2};
+
+    const Stored table = stored(Random(1).reals(std::size_t{99} * hidden), DType::bf16);
+    std::vector<std::int32_t> token;
+    for (int row = 0; row < rows; ++row) token.push_back(row * 29 % 99);
+    Floats x(std::size_t{rows} * hidden);
+    ops.embed({rows, hidden, token.data(), table.bytes.data(), table.dtype, x.data()}, stream);
+    keep("embed", x);
+
+    const Floats norm = Random(2).reals(hidden, 0.5F, 2);
+    Floats normed(x.size());
+    ops.rms_norm({rows, hidden, x.data(), norm.data(), 1e-6F, normed.data()}, stream);
+    keep("rms_norm", normed);
+
+    for (const DType kv : {DType::bf16, DType::f32}) {
+        const KvCase shape{4, 2, 24, 16, kv, {100, 70}, DType::bf16, true, true, hidden, 3};
+        KvInputs in = kv_inputs(shape);
+        std::copy(normed.begin(), normed.end(), in.x.begin());
+        const KvPool pool(ops, shape, in, 4);
+        const Floats q = pool.run_qkv(all_rows(shape.tokens()), 2);
+        keep(kv == DType::bf16 ? "qkv bf16" : "qkv f32", q);
+        keep(kv == DType::bf16 ? "attention bf16" : "attention f32", pool.run_attention(q, pool.whole_spans(), 2));
+    }
+
+    const Packed router =
+        pack(ops, {experts, hidden, DType::f32, {}}, random_weights(5, experts, hidden, DType::f32), hidden);
+    Floats logits(std::size_t{rows} * experts), gate_weight(std::size_t{rows} * top_k);
+    std::vector<std::int32_t> ids(gate_weight.size());
+    ops.route({rows, experts, top_k, true, normed.data(), router.matrix, logits.data(), ids.data(), gate_weight.data()},
+              stream);
+    Floats routed = gate_weight;
+    for (const std::int32_t id : ids) routed.push_back(static_cast<float>(id));
+    keep("route", routed);
+
+    std::vector<Packed> packed;
+    std::vector<WeightMatrix> gate, up, down;
+    for (std::uint64_t e = 0; e < 3; ++e) {
+        packed.push_back(
+            pack(ops, {inner, hidden, DType::bf16, {}}, random_weights(10 + e, inner, hidden, DType::bf16), hidden));
+        gate.push_back(packed.back().matrix);
+        packed.push_back(
+            pack(ops, {inner, hidden, DType::bf16, {}}, random_weights(20 + e, inner, hidden, DType::bf16), hidden));
+        up.push_back(packed.back().matrix);
+        packed.push_back(pack(ops, {hidden, inner, DType::bf16, leaf_share(inner, 1, 0, 1).cut},
+                              random_weights(30 + e, hidden, inner, DType::bf16), inner));
+        down.push_back(packed.back().matrix);
+    }
+    const std::vector<std::int32_t> begin{0, 20, 21, rows};
+    Floats h(std::size_t{rows} * inner), y(x.size());
+    ops.gate_up({3, begin.data(), nullptr, gate.data(), up.data(), normed.data(), h.data()}, stream);
+    keep("gate_up", h);
+    ops.leaf_projection({3, begin.data(), down.data(), h.data(), y.data()}, stream);
+    keep("leaf_projection", y);
+
+    std::vector<std::int32_t> leaf_begin{0}, source;
+    std::vector<std::uint8_t> merges;
+    Floats weights;
+    for (int row = 0; row < rows; ++row) {
+        for (int leaf = 0; leaf < 3; ++leaf) {
+            source.push_back((row + leaf * 11) % rows);
+            weights.push_back(gate_weight[static_cast<std::size_t>(row * 2 + leaf) % gate_weight.size()]);
+            merges.push_back(leaf == 0 ? 0 : 1);
+        }
+        leaf_begin.push_back(static_cast<std::int32_t>(source.size()));
+    }
+    Floats combined(x.size()), joined(x.size());
+    ops.combine({rows, hidden, leaf_begin.data(), source.data(), weights.data(), merges.data(), y.data(), x.data(),
+                 combined.data()},
+                stream);
+    keep("combine", combined);
+    const float* parts[] = {combined.data(), y.data(), nullptr, normed.data()};
+    ops.leaf_join({rows, hidden, 4, parts, x.data(), joined.data()}, stream);
+    keep("leaf_join", joined);
+
+    const Packed head =
+        pack(ops, {vocab, hidden, DType::bf16, {}}, random_weights(40, vocab, hidden, DType::bf16), hidden);
+    Floats all_logits(std::size_t{rows} * vocab);
+    ops.logits({rows, joined.data(), head.matrix, all_logits.data(), vocab}, stream);
+    keep("logits", all_logits);
+
+    std::vector<SampleRow> samples;
+    const std::vector<SampleSetting> settings = sample_settings();
+    for (int row = 0; row < rows; ++row) {
+        SampleRow setting = settings[static_cast<std::size_t>(row) % settings.size()].row;
+        setting.seed = 9;
+        setting.request = static_cast<std::uint64_t>(row);
+        setting.position = 7;
+        setting.top_logprobs = 3;
+        if (row > 30) setting.temperature = 0;
+        samples.push_back(setting);
+    }
+    Floats chosen;
+    for (const SampleResult& result : run_sample(ops, all_logits, vocab, samples, 2)) {
+        chosen.insert(chosen.end(),
+                      {static_cast<float>(result.token), result.logprob, result.top_gap, result.top_logprob[2]});
+    }
+    keep("sample", chosen);
+    return out;
+}
+
+TEST_CASE("golden: the bits of every op are those of this numerics_id") {
+    REQUIRE(std::string_view(kNumericsId) == kGoldenId);
+    for (const Ops* ops : runnable_ops()) {
+        const std::vector<Golden> got = compute(*ops);
+        std::string print;
+        for (const Golden& line : got) print += fmt::format("    {{\"{}\", 0x{:016x}}},\n", line.op, line.hash);
+        INFO(ops->name << " gives\n"
+                       << print
+                       << "If bits were meant to change, raise numerics_id and put these hashes into this test.");
+        REQUIRE(std::vector<Golden>(std::begin(kGolden), std::end(kGolden)) == got);
+    }
+}
+
+}  // namespace
+}  // namespace argosy::test
