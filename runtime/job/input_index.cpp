@@ -120,7 +120,6 @@ void InputIndex::scan(File& file) {
              (place = static_cast<const char*>(std::memchr(place, '\n', static_cast<std::size_t>(end - place))));) {
             ++place;
             file.begin.push_back(offset + (place - buffer.data()));
-            if (place == end) break;
         }
         offset += static_cast<std::int64_t>(size);
     }

@@ -41,8 +41,8 @@ struct RequestResult {
     bool echo = false;
     bool logprobs = false;
     std::string prompt_text{};  // used with echo
-    std::vector<TokenLogprob>
-        prompt_logprobs{};          // used with echo and logprobs; one per prompt token, the first without a value
+    // Used with echo and logprobs: one per prompt token, the first without a value.
+    std::vector<TokenLogprob> prompt_logprobs{};
     std::vector<Choice> choices{};  // by rising index
     std::string metadata{};         // JSON object or empty, as in ParsedRequest
     bool operator==(const RequestResult&) const = default;

@@ -40,7 +40,7 @@ struct StoredResult {
 // taken: files by name, then by offset. Damaged lines are counted and left out; their requests count as not done.
 struct PartIndex {
     std::vector<std::filesystem::path> files{};
-    std::vector<StoredResult> results;
+    std::vector<StoredResult> results{};
     std::int64_t damaged = 0;
     std::int64_t repeated = 0;
 };

@@ -4,8 +4,8 @@
 // Why this always ends. Let s be the lowest running sequence. If s decodes and needs a block, the highest running
 // sequences give theirs up, one after the other, until there is one; alone, s fits (refusal() saw to it). If s
 // prefills, it got all its blocks when it was admitted, and takes the rows that decodes leave; decodes end. If none
-// runs, the lowest waiting sequence is admitted whatever the headroom: every block is then free or cached. A sequence
-// put off for a shared prefix waits for a running one that does all this itself.
+// runs, every block is free or cached, and what the lowest waiting sequence is expected to need fits by refusal(). A
+// sequence put off for a shared prefix waits for a running one that does all this itself.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -192,7 +192,7 @@ void Scheduler::plan_admissions(StepPlan& plan, const StepLimits& limits) {
         for (const std::int32_t block : hits) available -= pool_.references(block) == 0 ? 1 : 0;
         const std::int64_t needed = blocks_for(token_count(sequence)) - static_cast<std::int64_t>(hits.size());
         const std::int64_t own_headroom = expected_blocks(sequence);
-        if (needed + (running_.empty() ? 0 : headroom + own_headroom) > available) return;
+        if (needed + headroom + own_headroom > available) return;
         const int new_blocks = admit(index, hits);
         headroom += own_headroom;
         place(plan, index, std::min(rows, token_count(sequence) - sequence.computed), SpanKind::prefill, new_blocks);

@@ -53,8 +53,8 @@ struct StepPlan {
     std::int64_t step = 0;  // counted from 0
     int rows = 0;           // sum over spans
     int decode_rows = 0;    // they come first
-    std::vector<StepSpan>
-        spans{};  // decode, then prefill going on, then prefill newly admitted; each by rising sequence
+    // Decode, then prefill going on, then prefill newly admitted; each by rising sequence.
+    std::vector<StepSpan> spans{};
     std::vector<std::int32_t> tokens{};     // [rows] input token of every row
     std::vector<std::int32_t> blocks{};     // the spans' block tables, one after the other
     std::vector<std::int32_t> preempted{};  // sequences that lost their blocks to make this plan

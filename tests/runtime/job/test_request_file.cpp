@@ -196,6 +196,11 @@ TEST_CASE("lines that are no requests at all") {
     CHECK(good(R"({"prompt":"a","x":{"k":1},"y":{"k":2}})").request.line ==
           7);  // the same name in two objects is no repetition
     CHECK(bad(std::string(1000000, '[')).code == "invalid_json");
+    const auto nested = [](std::size_t depth) {
+        return R"({"prompt":"a","x":)" + std::string(depth, '[') + std::string(depth, ']') + "}";
+    };
+    CHECK(good(nested(60)).request.line == 7);
+    CHECK(has(bad(nested(100)).sentence, "more than 64 levels"));
     CHECK(good(R"({"prompt":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"[[["})")
               .text->size() > 64);
     CHECK(good(R"({"prompt":"a\u0000b"})").text == std::string("a\0b", 3));

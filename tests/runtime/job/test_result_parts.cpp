@@ -28,7 +28,7 @@ TEST_CASE("answers scattered over parts come back in input order") {
         for (const int rank : {0, 3, 12}) parts.emplace_back(folder.path(), rank);
         for (const std::int64_t line : shuffled) {
             answers[line] =
-                "{\"n\":" + std::to_string(line) + ",\"text\":\"" + std::string(random() % 3000, 'x') + "\"}";
+                "{\"n\":" + std::to_string(line) + ",\"text\":\"" + std::string(random() % 7000, 'x') + "\"}";
             PartWriter& part = parts[random() % 3];
             part.append(line, answers[line]);
             if (random() % 100 == 0) part.sync();

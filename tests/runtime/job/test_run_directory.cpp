@@ -78,8 +78,11 @@ TEST_CASE("two jobs cannot hold one run directory") {
     {
         RunDirectory directory(folder.path(), kJob);
         CHECK(has(refusal(folder.path(), kJob), "is in use by process " + std::to_string(::getpid())));
-        directory.write_status({});
+        // The lock counts, however old the lease's time is.
+        fs::last_write_time(folder.path() / "lease", fs::file_time_type::clock::now() - std::chrono::hours(5));
         CHECK(has(refusal(folder.path(), kJob), "is in use"));
+        directory.write_status({});
+        CHECK(fs::file_time_type::clock::now() - fs::last_write_time(folder.path() / "lease") < std::chrono::hours(1));
     }
     CHECK(refusal(folder.path(), kJob).empty());
 }

@@ -81,7 +81,11 @@ void Simulator::check_limits(const StepPlan& plan, const StepLimits& limits) con
     for (const std::int32_t victim : plan.preempted) {
         REQUIRE_FALSE(sequences.contains(victim));
         REQUIRE(scheduler_.sequence(victim).blocks.empty());
+        REQUIRE(scheduler_.sequence(victim).computed == 0);
     }
+    if (plan.preempted.empty()) return;
+    for (const StepSpan& span : plan.spans)
+        REQUIRE((span.kind == SpanKind::decode || span.new_blocks == 0));  // no admission
 }
 
 void Simulator::check_span(const StepPlan& plan, const StepSpan& span) {
