@@ -4,8 +4,9 @@
 add_library(argosy_settings INTERFACE)
 target_compile_features(argosy_settings INTERFACE cxx_std_20)
 target_include_directories(argosy_settings INTERFACE ${PROJECT_SOURCE_DIR})
+# -Wrestrict and -Wmaybe-uninitialized of GCC 12 report the standard library's own strings and variants.
 target_compile_options(argosy_settings INTERFACE
-    $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-psabi -ffp-contract=off -fno-math-errno>)
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-psabi -Wno-restrict -Wno-maybe-uninitialized -ffp-contract=off -fno-math-errno>)
 
 # argosy_library(NAME SOURCES file... [DEPENDS target...] [PRIVATE_DEPENDS target...])
 # A static library of one floor. Link errors show an arrow that goes up: a library sees only the symbols of its DEPENDS.

@@ -59,6 +59,7 @@ void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups,
     const ExpertExchange::PlannedTraffic exchange = runner.exchange_traffic();
     set(Witness::exchange_rounds, exchange.rounds);
     set(Witness::exchange_rows, exchange.rows_sent);
+    if (groups.tp) set(Witness::leaf_sums, groups.tp->traffic().of(Verb::all_to_all_v).calls);
     set(Witness::kernels_isa, isa_id(job.ops->name));
     set(Witness::threads, job.stream.threads);
     take_clock(ledger, clock, monotonic_ns());

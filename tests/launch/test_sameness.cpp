@@ -1,0 +1,180 @@
+// Same: one job of 500 mixed requests gives the same bytes however it is run. Every way of running is a line of the table below, with the witness counters
+// that prove that what the line is about has happened.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <random>
+
+#include "tests/launch/run_program.hpp"
+#include "tests/support/shared_data.hpp"
+
+using namespace argosy::test;
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+// The prompts of the demo requests, stretched and mixed with every parameter that answers depend on.
+std::string mixed_requests(int count) {
+    std::vector<std::string> prompts;
+    std::istringstream demo(read_text(source_dir() / "configs/demo/requests.jsonl"));
+    for (std::string line; std::getline(demo, line);) {
+        const json body = json::parse(line).at("body");
+        if (body.contains("prompt")) prompts.push_back(body.at("prompt"));
+    }
+    std::mt19937 random(20261123);
+    const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+    std::string lines;
+    for (int i = 0; i < count; ++i) {
+        json body = {{"model", "demo"}, {"prompt", prompts[static_cast<std::size_t>(below(static_cast<int>(prompts.size())))]}, {"max_tokens", 1 + below(40)}, {"temperature", 0}};
+        if (i % 7 == 3) {
+            std::vector<int> ids;
+            for (int j = 0; j <= below(70); ++j) ids.push_back(below(2045));
+            body["prompt"] = ids;
+        }
+        if (i % 2 == 1) body.update({{"temperature", 0.3 + 0.1 * below(10)}, {"seed", below(1000)}});
+        if (i % 3 == 1) body["top_p"] = 0.7 + 0.05 * below(6);
+        if (i % 5 == 1) body["top_k"] = 1 + below(40);
+        if (i % 11 == 1) body["min_p"] = 0.01 * below(20);
+        if (i % 4 != 2) body["logprobs"] = below(6);
+        if (i % 13 == 4) body["echo"] = true;
+        if (i % 10 == 5) body["n"] = 2 + below(3);
+        if (i % 6 == 1) body["stop"] = json::array({".", " the"});
+        if (i % 9 == 1) body["ignore_eos"] = true;
+        if (i % 3 == 2) body["return_token_ids"] = true;
+        lines += json{{"custom_id", "mixed-" + std::to_string(i)}, {"method", "POST"}, {"url", "/v1/completions"}, {"body", body}}.dump() + "\n";
+    }
+    return lines;
+}
+
+// A handful of short requests, greedy and sampled: an emulated processor takes a quarter of a second per row.
+std::string short_requests() {
+    std::string lines;
+    const char* prompts[] = {"Q: 74 minus 10\nA:", "One sunny day, a girl", "Q: Which is smaller, 1 or 60?\nA:", "In the beginning"};
+    for (int i = 0; i < 4; ++i) {
+        json body = {{"model", "demo"}, {"prompt", prompts[i]}, {"max_tokens", 5}, {"temperature", 0}, {"logprobs", 3}};
+        if (i % 2 == 1) body.update({{"temperature", 0.8}, {"seed", i}, {"top_p", 0.9}, {"n", 2}});
+        lines += json{{"custom_id", "short-" + std::to_string(i)}, {"method", "POST"}, {"url", "/v1/completions"}, {"body", body}}.dump() + "\n";
+    }
+    return lines;
+}
+
+struct Way {
+    std::string options;
+    int ranks = 0;  // 0: the program alone
+    std::function<bool(const json& witness)> happened;
+    std::vector<std::string> before;
+};
+
+std::int64_t value(const json& witness, const char* key) { return witness.at(key).get<std::int64_t>(); }
+
+std::function<bool(const json&)> above(const char* key, std::int64_t least) {
+    return [=](const json& witness) { return value(witness, key) > least; };
+}
+std::function<bool(const json&)> equals(const char* key, std::int64_t wanted) {
+    return [=](const json& witness) { return value(witness, key) == wanted; };
+}
+
+// Runs the requests one way; returns responses.jsonl and checks the witness.
+std::string run_way(const std::string& requests, const Way& way) {
+    INFO("way: " << way.ranks << " ranks " << way.options);
+    const TempDir temp;
+    write_text(temp.path() / "requests.jsonl", requests);
+    ProgramCall call;
+    call.ranks = way.ranks;
+    call.timeout_s = 400;
+    call.before = way.before;
+    call.environment = {"OMP_NUM_THREADS=1"};
+    call.arguments = {"run", "--model", (source_dir() / "configs/demo").string(), "--input", (temp.path() / "requests.jsonl").string(), "--run-dir", (temp.path() / "run").string()};
+    for (const std::string& word : words_of(way.options)) call.arguments.push_back(word);
+    const ProgramResult result = run_program(call);
+    INFO(result.err);
+    REQUIRE(result.status == 0);
+    const json witness = read_report(temp.path() / "run").at("witness");
+    INFO(witness.dump());
+    CHECK(way.happened(witness));
+    std::cout << way.ranks << " ranks " << way.options << ": " << result.seconds << " s\n" << std::flush;
+    return read_text(temp.path() / "run/responses.jsonl");
+}
+
+// Fails with the first line that differs, not with two files of a megabyte.
+void check_same(const std::string& got, const std::string& wanted, const Way& way) {
+    INFO("way: " << way.ranks << " ranks " << way.options);
+    if (got == wanted) {
+        SUCCEED();
+        return;
+    }
+    std::istringstream a(got), b(wanted);
+    std::string line_a, line_b;
+    while (std::getline(a, line_a) && std::getline(b, line_b) && line_a == line_b) {
+    }
+    FAIL("responses differ: " << line_a << "\nbut alone:        " << line_b);
+}
+
+void check_all_same(const std::string& requests, const Way& alone, const std::vector<Way>& ways) {
+    const std::string wanted = run_way(requests, alone);
+    REQUIRE(std::count(wanted.begin(), wanted.end(), '\n') == std::count(requests.begin(), requests.end(), '\n'));
+    REQUIRE(wanted.find("\"error\":{") == std::string::npos);
+    for (const Way& way : ways) check_same(run_way(requests, way), wanted, way);
+}
+
+const auto kAlone = [](const json& w) { return value(w, "exchange_rows") == 0 && value(w, "leaf_sums") == 0 && value(w, "mixed_steps") > 0 && value(w, "rows_max") == 512; };
+
+}  // namespace
+
+TEST_CASE("layouts give the same bytes") {
+    const auto several_claims = above("work_claims", 1);
+    check_all_same(mixed_requests(500), {"", 0, kAlone, {}},
+                   {
+                       {"", 1, kAlone, {}},
+                       {"--tp 2", 2, above("leaf_sums", 0), {}},
+                       {"--ep 2", 2, above("exchange_rows", 0), {}},
+                       {"--dp 2", 2, above("exchange_rows", 0), {}},
+                       {"--replicas 2", 2, several_claims, {}},
+                       {"--tp 2 --etp 2", 2, above("leaf_sums", 0), {}},
+                       {"--tp 4", 4, above("leaf_sums", 0), {}},
+                       {"--ep 4", 4, above("exchange_rows", 0), {}},
+                       {"--dp 4", 4, above("exchange_rows", 0), {}},
+                       {"--tp 2 --dp 2", 4, above("exchange_rows", 0), {}},
+                       {"--tp 4 --etp 2", 4, above("exchange_rows", 0), {}},
+                       {"--replicas 2 --tp 2", 4, above("leaf_sums", 0), {}},
+                       {"--dp 2 --exchange-rows 3", 2, [](const json& w) { return value(w, "exchange_rounds") > 10 * value(w, "steps"); }, {}},
+                   });
+}
+
+TEST_CASE("steps, memory and threads give the same bytes") {
+    check_all_same(mixed_requests(500), {"", 0, above("prefix_hit_tokens", 0), {}},
+                   {
+                       {"--max-rows 8", 0, equals("rows_max", 8), {}},
+                       {"--max-rows 64", 0, equals("rows_max", 64), {}},
+                       {"--max-rows 64 --dp 2", 2, above("prefill_chunks", 0), {}},
+                       {"--prefix-cache off", 0, equals("prefix_hit_tokens", 0), {}},
+                       {"--kv-memory 640KiB", 0, above("preemptions", 0), {}},
+                       {"--kv-memory 640KiB --tp 2", 2, above("blocks_evicted", 0), {}},
+                       {"--threads 2", 0, equals("threads", 2), {}},
+                   });
+}
+
+TEST_CASE("instruction sets give the same bytes") {
+    check_all_same(mixed_requests(500), {"--isa auto", 0, above("kernels_isa", 0), {}},
+                   {
+                       {"--isa avx2", 0, equals("kernels_isa", 2), {}},
+                       {"--isa portable", 0, equals("kernels_isa", 1), {}},
+                   });
+}
+
+TEST_CASE("the reference backend gives the same bytes") {
+    check_all_same(mixed_requests(25), {"", 0, above("steps", 0), {}}, {{"--backend reference", 0, equals("kernels_isa", 0), {}}});
+}
+
+TEST_CASE("emulated processors without AVX-512 and without AVX give the same bytes") {
+    const bool emulator = std::system("command -v qemu-x86_64 >/dev/null 2>&1") == 0;
+    if (!have(emulator, "emulated processors", "qemu-x86_64 (Debian package qemu-user)", "ARGOSY_REQUIRE_QEMU")) return;
+    check_all_same(short_requests(), {"", 0, above("steps", 0), {}},
+                   {
+                       {"--isa auto", 0, equals("kernels_isa", 2), {"qemu-x86_64", "-cpu", "Haswell"}},
+                       {"--isa auto", 0, equals("kernels_isa", 1), {"qemu-x86_64", "-cpu", "Nehalem"}},
+                   });
+}
