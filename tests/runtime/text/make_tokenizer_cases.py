@@ -10,13 +10,13 @@ for number, byte in enumerate(b for b in range(256) if b not in BYTES):
     ALPHABET[byte] = chr(256 + number)
 
 MERGES = ["h e", "l l", "he ll", "hell o", "w o", "r l", "wo rl", "worl d", "1 2", "12 3", "a b", "ab c", "b c", "! !", "e l"]
-SPACED = ["Ġ hello", "Ġ w", "Ġ Ġ", "Ġw o", "Ã ©"]
+SPACED = ["hello Ġ", "Ġ hello", "Ġ w", "Ġ Ġ", "Ġw o", "Ã ©"]
 META = ["▁ hello", "▁ worl", "▁ ▁", "▁▁ ▁▁"]
 
 TEXTS = ["", " ", "hello", " hello", "hello world", "hello  world ", "  hello   world", "abc abcabc 123 12 1234", "a1b22!!!c?x",
          "héllo wörld", "e\u0301 \u00e9", "日本語", "hello\n\nworld\r\n", "<s>hello</s>", "hello <m> world", "xx<m>yy <m>", "<m><m>  <m>",
          "ab<w>cd <w> e<w>", "<w>", "é<w>é", "hello Hello HELLO", "😀 ok", "▁hello ▁", "\t hello", "tag TAG tag", "a-b_c.d,e", "<0x41>A",
-         "½²Ⅷ٣ 12", "he'll can't I'm", "\u2003hello\u00a0<m>\u3000x", "he\u0302\u0301  \u1ebfx"]
+         "½²Ⅷ٣ 12", "he'll can't I'm", "\u2003hello\u00a0<m>\u3000x", "he\u0302\u0301  \u1ebfx", "<w>x <w>! <w>\u00e9"]
 
 
 def model(byte_level, extra_merges=(), drop=(), pairs=False, **options):
