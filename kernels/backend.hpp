@@ -1,4 +1,5 @@
-// The list of backends, chosen by name once at start: each is a table of ops, or a sentence that says why it is not here.
+// The list of backends, chosen by name once at start: each is a table of ops, or a sentence that says why it is not
+// here.
 #pragma once
 
 #include <span>
@@ -19,12 +20,13 @@ struct BackendEntry {
 // Every backend that exists, best first, each with its verdict for the machine at hand.
 std::vector<BackendEntry> backends();
 
-// `backend` is "auto", "cpu", "reference" or "cuda"; `isa` is "auto", "avx512", "avx2" or "portable" and matters for the CPU only.
-// Error(usage) when the name is unknown (with the nearest one) or cannot run here (with the reason and what can).
+// `backend` is "auto", "cpu", "reference" or "cuda"; `isa` is "auto", "avx512", "avx2" or "portable" and matters for
+// the CPU only. Error(usage) when the name is unknown (with the nearest one) or cannot run here (with the reason and
+// what can).
 const Ops& select_backend(std::string_view backend, std::string_view isa);
 
-// Puts the calling thread and every OpenMP thread into the floating-point environment of rule R10 (round to nearest, denormals kept);
-// call once per process, before the first op, with the number of threads that ops will use.
+// Puts the calling thread and every OpenMP thread into the floating-point environment of rule R10 (round to nearest,
+// denormals kept); call once per process, before the first op, with the number of threads that ops will use.
 void prepare_threads(int threads);
 
 }  // namespace argosy

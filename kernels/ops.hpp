@@ -1,8 +1,9 @@
-// The ops a backend offers: one argument struct per op, and struct Ops, the table of functions. A slot is a unit of fusion.
+// The ops a backend offers: one argument struct per op, and struct Ops, the table of functions. A slot is a unit of
+// fusion.
 //
-// All activations are f32, row-major, rows dense. An op neither allocates nor keeps state: scratch space is an argument. Results do not
-// depend on stream.threads, on how many rows stand in one call, or on which rows they are (numerics.md, R1 to R6). Arguments are trusted:
-// they come from plans that were checked when they were made.
+// All activations are f32, row-major, rows dense. An op neither allocates nor keeps state: scratch space is an
+// argument. Results do not depend on stream.threads, on how many rows stand in one call, or on which rows they are
+// (numerics.md, R1 to R6). Arguments are trusted: they come from plans that were checked when they were made.
 #pragma once
 
 #include <cstddef>
@@ -15,14 +16,15 @@
 
 namespace argosy {
 
-// ---- weights -------------------------------------------------------------------------------------------------------------------
+// ---- weights
+// -------------------------------------------------------------------------------------------------------------------
 
 // A weight matrix as a rank holds it: out[m][n] = sum over k of x[m][k] * w[n][k].
 struct MatrixSpec {
     std::int64_t n = 0;        // outputs: rows of the checkpoint's [out, in] matrix
     std::int64_t k = 0;        // inputs: columns of it
     DType dtype = DType::f32;  // how weights are kept: f32 or bf16
-    LeafCut cut;               // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
+    LeafCut cut;  // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
     bool operator==(const MatrixSpec&) const = default;
 };
 
@@ -36,13 +38,14 @@ struct PackArgs {
     MatrixSpec spec;
     std::int64_t row_begin = 0;
     std::int64_t rows = 0;
-    const void* source = nullptr;  // [rows, spec.k] of source_dtype
+    const void* source = nullptr;     // [rows, spec.k] of source_dtype
     DType source_dtype = DType::f32;  // f32, bf16 or f16; an f16 source is kept as f32
     std::int64_t source_stride_bytes = 0;
     void* packed = nullptr;  // packed_bytes(spec) bytes; rows never packed stay as they were, so zero it once
 };
 
-// ---- KV blocks -----------------------------------------------------------------------------------------------------------------
+// ---- KV blocks
+// -----------------------------------------------------------------------------------------------------------------
 
 inline constexpr int kKvBlockTokens = 16;  // tokens in one KV block
 
@@ -53,14 +56,16 @@ struct KvSpec {
     bool operator==(const KvSpec&) const = default;
 };
 
-// One layer of the pool: block b of this layer begins at base + b * block_stride_bytes. What stands inside is the backend's affair.
+// One layer of the pool: block b of this layer begins at base + b * block_stride_bytes. What stands inside is the
+// backend's affair.
 struct KvLayer {
     KvSpec spec;
     std::byte* base = nullptr;
     std::int64_t block_stride_bytes = 0;
 };
 
-// ---- arguments -----------------------------------------------------------------------------------------------------------------
+// ---- arguments
+// -----------------------------------------------------------------------------------------------------------------
 
 struct EmbedArgs {
     int rows = 0;
@@ -81,21 +86,22 @@ struct RmsNormArgs {
     float* out = nullptr;  // [rows, hidden]; may be x
 };
 
-// q, k, v = x * weight (+ bias); per-head RMS norm of q and k where given; rotary embedding; k and v rounded to the KV dtype and stored.
+// q, k, v = x * weight (+ bias); per-head RMS norm of q and k where given; rotary embedding; k and v rounded to the KV
+// dtype and stored.
 struct QkvArgs {
     int rows = 0;
     int q_heads = 0;   // of this rank
     int kv_heads = 0;  // of this rank
     int head_dim = 0;
-    const float* x = nullptr;             // [rows, hidden], normed
-    WeightMatrix weight;                  // n = (q_heads + 2 * kv_heads) * head_dim: all q rows, then k, then v
-    const float* bias = nullptr;          // [n] or null
-    const float* q_norm = nullptr;        // [head_dim] or null
-    const float* k_norm = nullptr;        // [head_dim] or null
+    const float* x = nullptr;       // [rows, hidden], normed
+    WeightMatrix weight;            // n = (q_heads + 2 * kv_heads) * head_dim: all q rows, then k, then v
+    const float* bias = nullptr;    // [n] or null
+    const float* q_norm = nullptr;  // [head_dim] or null
+    const float* k_norm = nullptr;  // [head_dim] or null
     float norm_eps = 0;
-    int rotary_dim = 0;                   // leading dimensions that are rotated, as halves: pair (i, i + rotary_dim / 2)
-    const float* rope_cos = nullptr;      // [positions, rotary_dim / 2]
-    const float* rope_sin = nullptr;      // [positions, rotary_dim / 2]
+    int rotary_dim = 0;               // leading dimensions that are rotated, as halves: pair (i, i + rotary_dim / 2)
+    const float* rope_cos = nullptr;  // [positions, rotary_dim / 2]
+    const float* rope_sin = nullptr;  // [positions, rotary_dim / 2]
     const std::int32_t* position = nullptr;  // [rows]
     const std::int64_t* kv_slot = nullptr;   // [rows]: block * kKvBlockTokens + offset within the block
     KvLayer kv;
@@ -103,7 +109,8 @@ struct QkvArgs {
     float* q = nullptr;    // [rows, q_heads * head_dim]
 };
 
-// Adjacent rows of one sequence: row i of the span stands at position first_position + i and sees keys 0 .. first_position + i.
+// Adjacent rows of one sequence: row i of the span stands at position first_position + i and sees keys 0 ..
+// first_position + i.
 struct AttentionSpan {
     int row_begin = 0;
     int rows = 0;
@@ -120,39 +127,42 @@ struct AttentionArgs {
     const float* q = nullptr;  // [rows, q_heads * head_dim]
     KvLayer kv;                // query head h reads kv head h / (q_heads / kv_heads) unless q_to_kv is given
     const std::int32_t* q_to_kv = nullptr;  // [q_heads] local kv head of each local query head
-    float* out = nullptr;      // [rows, q_heads * head_dim]
+    float* out = nullptr;                   // [rows, q_heads * head_dim]
 };
 
-// Row-parallel products (attention output, dense and expert down projections), by group. Output: this rank's leaves joined.
+// Row-parallel products (attention output, dense and expert down projections), by group. Output: this rank's leaves
+// joined.
 struct LeafProjectionArgs {
     int groups = 0;
     const std::int32_t* group_begin = nullptr;  // [groups + 1]: group g has rows [group_begin[g], group_begin[g+1])
-    const WeightMatrix* weight = nullptr;       // [groups], all of one spec, cut.count > 0 with at least one leaf present
-    const float* x = nullptr;                   // [rows, k]
-    float* out = nullptr;                       // [rows, n]
+    const WeightMatrix* weight = nullptr;  // [groups], all of one spec, cut.count > 0 with at least one leaf present
+    const float* x = nullptr;              // [rows, k]
+    float* out = nullptr;                  // [rows, n]
 };
 
-// out = residual + the tree over the ranks' subtrees ((01)(23))((45)(67)), absent ones passed by. With nothing present out = residual.
+// out = residual + the tree over the ranks' subtrees ((01)(23))((45)(67)), absent ones passed by. With nothing present
+// out = residual.
 struct LeafJoinArgs {
     int rows = 0;
     int columns = 0;
-    int parts = 0;                           // 1, 2, 4 or 8
-    const float* const* partial = nullptr;   // [parts] of [rows, columns]; null: absent
-    const float* residual = nullptr;         // [rows, columns] or null: none is added
-    float* out = nullptr;                    // [rows, columns]; may be residual
+    int parts = 0;                          // 1, 2, 4 or 8
+    const float* const* partial = nullptr;  // [parts] of [rows, columns]; null: absent
+    const float* residual = nullptr;        // [rows, columns] or null: none is added
+    float* out = nullptr;                   // [rows, columns]; may be residual
 };
 
-// Router logits, softmax over all experts, the top_k largest probabilities (ties: lowest id), renormalised to sum 1 if asked.
+// Router logits, softmax over all experts, the top_k largest probabilities (ties: lowest id), renormalised to sum 1 if
+// asked.
 struct RouteArgs {
     int rows = 0;
     int experts = 0;
     int top_k = 0;
     bool renormalise = true;
-    const float* x = nullptr;        // [rows, hidden], normed
-    WeightMatrix weight;             // [experts, hidden]
-    float* logits = nullptr;         // [rows, experts] scratch
-    std::int32_t* ids = nullptr;     // [rows, top_k], by falling probability
-    float* weights = nullptr;        // [rows, top_k]
+    const float* x = nullptr;     // [rows, hidden], normed
+    WeightMatrix weight;          // [experts, hidden]
+    float* logits = nullptr;      // [rows, experts] scratch
+    std::int32_t* ids = nullptr;  // [rows, top_k], by falling probability
+    float* weights = nullptr;     // [rows, top_k]
 };
 
 // h = silu(x * gate) * (x * up), by group; row r of the output takes row row_index[r] of x (null: row r).
@@ -167,8 +177,9 @@ struct GateUpArgs {
 };
 
 // The expert tree of rule R4, as postfix: for output row r, for every leaf l in [leaf_begin[r], leaf_begin[r+1]) push
-// leaf_weight[l] * source[leaf_source[l]] (without weights: source itself), then join the two topmost values leaf_merges[l] times
-// (lower + upper). One value remains; out = residual + it. Example: experts {0, 1, 2} give merges {0, 1, 1}: (w0 y0 + w1 y1) + w2 y2.
+// leaf_weight[l] * source[leaf_source[l]] (without weights: source itself), then join the two topmost values
+// leaf_merges[l] times (lower + upper). One value remains; out = residual + it. Example: experts {0, 1, 2} give merges
+// {0, 1, 1}: (w0 y0 + w1 y1) + w2 y2.
 struct CombineArgs {
     int rows = 0;
     int columns = 0;
@@ -184,31 +195,32 @@ inline constexpr int kCombineDepthMax = 32;  // values a row's stack may hold: o
 
 struct LogitsArgs {
     int rows = 0;
-    const float* x = nullptr;       // [rows, hidden], after the final norm
-    WeightMatrix weight;            // [vocabulary rows of this rank, hidden]
-    float* out = nullptr;           // row r begins at out + r * out_stride
-    std::int64_t out_stride = 0;    // floats
+    const float* x = nullptr;     // [rows, hidden], after the final norm
+    WeightMatrix weight;          // [vocabulary rows of this rank, hidden]
+    float* out = nullptr;         // row r begins at out + r * out_stride
+    std::int64_t out_stride = 0;  // floats
 };
 
-// How one row's token is chosen. Order: temperature, min_p, top_k, top_p. Log probabilities are of the raw distribution.
+// How one row's token is chosen. Order: temperature, min_p, top_k, top_p. Log probabilities are of the raw
+// distribution.
 struct SampleRow {
-    float temperature = 0;         // 0: greedy, the lowest id among the largest logits
-    float min_p = 0;               // drop tokens below min_p * the largest probability; 0: off
-    int top_k = 0;                 // 0: off
-    float top_p = 1;               // 1: off
-    std::uint64_t seed = 0;        // rule R7: the random number is Philox of (seed, request, sample, position), nothing else
-    std::uint64_t request = 0;     // identity of the request
-    std::uint32_t sample = 0;      // which of the request's n samples
-    std::uint32_t position = 0;    // position of the token that is chosen
+    float temperature = 0;   // 0: greedy, the lowest id among the largest logits
+    float min_p = 0;         // drop tokens below min_p * the largest probability; 0: off
+    int top_k = 0;           // 0: off
+    float top_p = 1;         // 1: off
+    std::uint64_t seed = 0;  // rule R7: the random number is Philox of (seed, request, sample, position), nothing else
+    std::uint64_t request = 0;       // identity of the request
+    std::uint32_t sample = 0;        // which of the request's n samples
+    std::uint32_t position = 0;      // position of the token that is chosen
     std::int32_t forced_token = -1;  // >= 0: choose nothing, report this token's log probability (scoring a prompt)
-    int top_logprobs = -1;         // -1: no log probability; 0: of the chosen token; n: also the n most probable tokens
+    int top_logprobs = -1;  // -1: no log probability; 0: of the chosen token; n: also the n most probable tokens
 };
 inline constexpr int kTopLogprobsMax = 20;
 
 struct SampleResult {
     std::int32_t token = -1;
-    float logprob = 0;                             // natural logarithm; 0 where not asked for
-    float top_gap = 0;                             // largest logit minus the second largest
+    float logprob = 0;  // natural logarithm; 0 where not asked for
+    float top_gap = 0;  // largest logit minus the second largest
     int top_count = 0;
     std::int32_t top_token[kTopLogprobsMax] = {};  // by falling log probability, ties by id
     float top_logprob[kTopLogprobsMax] = {};
@@ -217,13 +229,14 @@ struct SampleResult {
 struct SampleArgs {
     int rows = 0;
     int vocab = 0;
-    const float* logits = nullptr;     // [rows, vocab]
-    const SampleRow* row = nullptr;    // [rows]
-    std::byte* scratch = nullptr;      // sample_scratch_bytes(vocab, stream.threads)
-    SampleResult* result = nullptr;    // [rows]
+    const float* logits = nullptr;   // [rows, vocab]
+    const SampleRow* row = nullptr;  // [rows]
+    std::byte* scratch = nullptr;    // sample_scratch_bytes(vocab, stream.threads)
+    SampleResult* result = nullptr;  // [rows]
 };
 
-// ---- the table -----------------------------------------------------------------------------------------------------------------
+// ---- the table
+// -----------------------------------------------------------------------------------------------------------------
 
 struct Ops {
     std::string_view name;         // backend and instruction set: "reference", "cpu-avx512"

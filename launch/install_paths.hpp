@@ -1,4 +1,5 @@
-// Where the files that come with the program are: found from the executable's own place, so that build folder and installation may be moved.
+// Where the files that come with the program are: found from the executable's own place, so that build folder and
+// installation may be moved.
 #pragma once
 
 #include <filesystem>
@@ -9,7 +10,8 @@ namespace argosy {
 // PREFIX/share/argosy, where PREFIX/bin/argosy is the running executable.
 std::filesystem::path share_dir();
 
-// Folder of the demo model and its requests. Error(usage) when it is not there: the program was moved away from its share folder.
+// Folder of the demo model and its requests. Error(usage) when it is not there: the program was moved away from its
+// share folder.
 std::filesystem::path demo_dir();
 
 // Folders in which names of cost profiles are looked up.

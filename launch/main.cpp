@@ -1,5 +1,6 @@
 // The program: finds the subcommand and turns errors into one sentence and an exit status.
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "kernels/base/error.hpp"
 #include "kernels/base/nearest.hpp"
 #include "launch/commands/commands.hpp"
+#include "launch/commands/job_command.hpp"
 #include "launch/version.hpp"
 
 namespace argosy {
@@ -15,17 +17,29 @@ namespace {
 
 int print_help() {
     std::puts("argosy: batch inference of Mixture-of-Experts models on HPC machines\n");
-    for (const Command& command : commands()) std::printf("  argosy %-9s %s\n", std::string(command.name).c_str(), std::string(command.summary).c_str());
-    std::puts("\nEach has --help. `argosy run` alone runs the demo job; `mpirun -n 2 argosy run` runs it on two ranks.");
+    for (const Command& command : commands())
+        std::printf("  argosy %-9s %s\n", std::string(command.name).c_str(), std::string(command.summary).c_str());
+    std::puts(
+        "\nEach has --help. `argosy run` alone runs the demo job; `mpirun -n 2 argosy run` runs it on two ranks.");
     return 0;
 }
 
 int print_version() {
     std::printf("argosy %s\n", kVersion);
     for (const BackendEntry& backend : backends()) {
-        std::printf("  %-13s %s\n", std::string(backend.name).c_str(), backend.ops != nullptr ? std::string(backend.ops->numerics_id).c_str() : backend.reason.c_str());
+        std::printf("  %-13s %s\n", std::string(backend.name).c_str(),
+                    backend.ops != nullptr ? std::string(backend.ops->numerics_id).c_str() : backend.reason.c_str());
     }
     return 0;
+}
+
+// Whether a launcher started more processes than this one, as far as can be told without MPI.
+bool several_ranks() {
+    for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+        const char* ranks = std::getenv(name);
+        if (ranks != nullptr && std::atoi(ranks) > 1) return true;
+    }
+    return false;
 }
 
 int dispatch(const std::vector<std::string>& words) {
@@ -37,7 +51,8 @@ int dispatch(const std::vector<std::string>& words) {
         names.push_back(command.name);
     }
     const std::string near = nearest(words[0], names);
-    fail(ErrorKind::usage, "There is no subcommand \"{}\".{} `argosy --help` lists them.", words[0], near.empty() ? "" : " Did you mean " + near + "?");
+    fail(ErrorKind::usage, "There is no subcommand \"{}\".{} `argosy --help` lists them.", words[0],
+         near.empty() ? "" : " Did you mean " + near + "?");
 }
 
 }  // namespace

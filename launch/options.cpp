@@ -28,7 +28,7 @@ po::typed_value<T>* number(T& into) {
 }
 
 void add_layout(po::options_description& group, JobSettings& s) {
-    group.add_options()                                                                                            //
+    group.add_options()                                                                                               //
         ("replicas", number(s.replicas), "independent copies of the model, each with its own share of the requests")  //
         ("dp", number(s.dp), "data-parallel groups within a replica: attention per group, experts shared")            //
         ("tp", number(s.tp), "ranks that split each attention head group and each dense layer: 1, 2, 4 or 8")         //
@@ -38,27 +38,37 @@ void add_layout(po::options_description& group, JobSettings& s) {
 }
 
 void add_numbers(po::options_description& group, JobSettings& s, Typed& t) {
-    group.add_options()                                                                                                             //
-        ("backend", po::value(&s.backend)->value_name("NAME"), "cpu, cuda, reference or auto (default auto)")                        //
-        ("isa", po::value(&s.isa)->value_name("NAME"), "avx512, avx2, portable or auto: the same bits from each (default auto)")     //
-        ("numerics", po::value(&s.numerics)->value_name("MODE"), "exact: weights as stored, f32 activations and sums (default exact)")  //
-        ("kv-dtype", po::value(&t.kv_dtype)->value_name("FORMAT"), "number format of the KV cache: bf16 or f32 (default bf16)");
+    group.add_options()                                                                                        //
+        ("backend", po::value(&s.backend)->value_name("NAME"), "cpu, cuda, reference or auto (default auto)")  //
+        ("isa", po::value(&s.isa)->value_name("NAME"),
+         "avx512, avx2, portable or auto: the same bits from each (default auto)")  //
+        ("numerics", po::value(&s.numerics)->value_name("MODE"),
+         "exact: weights as stored, f32 activations and sums (default exact)")  //
+        ("kv-dtype", po::value(&t.kv_dtype)->value_name("FORMAT"),
+         "number format of the KV cache: bf16 or f32 (default bf16)");
 }
 
 void add_sizes(po::options_description& group, JobSettings& s, Typed& t) {
-    group.add_options()                                                                                                                    //
-        ("kv-memory", po::value(&t.kv_memory)->value_name("SIZE"), "KV pool of one rank, like 2GiB (default: a share of the memory that is free)")  //
-        ("prefix-cache", po::value(&t.prefix_cache)->value_name("on|off"), "keep KV blocks of common prefixes (default on)")                //
-        ("max-rows", number(s.max_rows), "most rows (tokens) of one step of a data-parallel group (default 512)")                           //
-        ("exchange-rows", number(s.exchange_rows), "rows per round of the expert exchange between two ranks (default: max-rows)")           //
-        ("threads", number(s.threads), "threads of one rank (default: OMP_NUM_THREADS, else its share of the cores it may run on)");
+    group.add_options()  //
+        ("kv-memory", po::value(&t.kv_memory)->value_name("SIZE"),
+         "KV pool of one rank, like 2GiB (default: a share of the memory that is free)")  //
+        ("prefix-cache", po::value(&t.prefix_cache)->value_name("on|off"),
+         "keep KV blocks of common prefixes (default on)")                                                         //
+        ("max-rows", number(s.max_rows), "most rows (tokens) of one step of a data-parallel group (default 512)")  //
+        ("exchange-rows", number(s.exchange_rows),
+         "rows per round of the expert exchange between two ranks (default: max-rows)")  //
+        ("threads", number(s.threads),
+         "threads of one rank (default: OMP_NUM_THREADS, else its share of the cores it may run on)");
 }
 
 void add_around(po::options_description& group, JobSettings& s, Typed& t) {
-    group.add_options()                                                                                                                  //
-        ("cost-profile", po::value(&s.cost_profile)->value_name("NAME"), "prices for the bill: a name from configs/costs or a file (default: bill in rank-seconds)")  //
-        ("watchdog", number(s.watchdog_s), "seconds without progress after which a rank ends the job, 0 for never (default 300)")          //
-        ("config", po::value(&t.config)->value_name("FILE"), "settings as NAME = VALUE lines; the command line goes first");
+    group.add_options()  //
+        ("cost-profile", po::value(&s.cost_profile)->value_name("NAME"),
+         "prices for the bill: a name from configs/costs or a file (default: bill in rank-seconds)")  //
+        ("watchdog", number(s.watchdog_s),
+         "seconds without progress after which a rank ends the job, 0 for never (default 300)")  //
+        ("config", po::value(&t.config)->value_name("FILE"),
+         "settings as NAME = VALUE lines; the command line goes first");
 }
 
 // Options that both `run` and `bench` have.
@@ -77,15 +87,20 @@ void add_common(po::options_description& all, JobSettings& s, Typed& t) {
 po::options_description run_table(RunOptions& run, Typed& t) {
     JobSettings& s = run.settings;
     po::options_description what("Work", kHelpColumns);
-    what.add_options()                                                                                                                   //
-        ("model", po::value(&t.model)->value_name("DIR"), "Hugging Face folder of the model (default: the demo model)")                    //
-        ("input", po::value(&t.input)->value_name("FILE")->composing(), "requests, may be given several times (default: the demo requests)")  //
-        ("input-format", po::value(&s.input_format)->value_name("FORMAT"), "jsonl (OpenAI batch lines or {\"prompt\": ...}) or text (default jsonl)")  //
-        ("run-dir", po::value(&t.run_dir)->value_name("DIR"), "folder for results; the same command resumes nothing yet finished there")   //
-        ("limit", number(s.limit), "run the first N requests only")                                                                       //
-        ("seed", number(s.seed), "seed of requests that bring none (default 0)")                                                           //
-        ("record", po::value(&t.record)->value_name("LIST"), "write logits,hidden,router of every prompt token to record.h5 in the run directory")  //
-        ("dry-run", po::bool_switch(&s.dry_run), "check everything, print the plan, read no weights")                                      //
+    what.add_options()  //
+        ("model", po::value(&t.model)->value_name("DIR"),
+         "Hugging Face folder of the model (default: the demo model)")  //
+        ("input", po::value(&t.input)->value_name("FILE")->composing(),
+         "requests, may be given several times (default: the demo requests)")  //
+        ("input-format", po::value(&s.input_format)->value_name("FORMAT"),
+         "jsonl (OpenAI batch lines or {\"prompt\": ...}) or text (default jsonl)")  //
+        ("run-dir", po::value(&t.run_dir)->value_name("DIR"),
+         "folder for results; the same command resumes nothing yet finished there")  //
+        ("limit", number(s.limit), "run the first N requests only")                  //
+        ("seed", number(s.seed), "seed of requests that bring none (default 0)")     //
+        ("record", po::value(&t.record)->value_name("LIST"),
+         "write logits,hidden,router of every prompt token to record.h5 in the run directory")         //
+        ("dry-run", po::bool_switch(&s.dry_run), "check everything, print the plan, read no weights")  //
         ("help", po::bool_switch(&run.help), "this text");
     po::options_description all(
         "argosy run: generates for a file of requests, under mpirun or srun or alone\n\n"
@@ -99,15 +114,19 @@ po::options_description run_table(RunOptions& run, Typed& t) {
 po::options_description bench_table(BenchOptions& bench, Typed& t) {
     JobSettings& s = bench.settings;
     po::options_description what("Work", kHelpColumns);
-    what.add_options()                                                                                                          //
-        ("model", po::value(&t.model)->value_name("DIR"), "Hugging Face folder or a config.json (default: the demo model)")       //
-        ("weights", po::value(&t.weights)->value_name("random:SEED"), "random weights: a config.json is enough")                  //
-        ("requests", number(bench.requests), "number of requests (default 128)")                                                  //
-        ("input-tokens", number(bench.input_tokens), "prompt tokens of each request (default 128)")                               //
-        ("output-tokens", number(bench.output_tokens), "tokens to generate for each; end of text is ignored (default 128)")       //
-        ("shared-prefix", number(bench.shared_prefix_tokens), "tokens that all prompts begin with, beside their own (default 0)")  //
-        ("run-dir", po::value(&t.run_dir)->value_name("DIR"), "keep results and report there (default: nothing is kept)")         //
-        ("seed", number(s.seed), "seed of the prompts (default 0)")                                                               //
+    what.add_options()  //
+        ("model", po::value(&t.model)->value_name("DIR"),
+         "Hugging Face folder or a config.json (default: the demo model)")                                        //
+        ("weights", po::value(&t.weights)->value_name("random:SEED"), "random weights: a config.json is enough")  //
+        ("requests", number(bench.requests), "number of requests (default 128)")                                  //
+        ("input-tokens", number(bench.input_tokens), "prompt tokens of each request (default 128)")               //
+        ("output-tokens", number(bench.output_tokens),
+         "tokens to generate for each; end of text is ignored (default 128)")  //
+        ("shared-prefix", number(bench.shared_prefix_tokens),
+         "tokens that all prompts begin with, beside their own (default 0)")  //
+        ("run-dir", po::value(&t.run_dir)->value_name("DIR"),
+         "keep results and report there (default: nothing is kept)")  //
+        ("seed", number(s.seed), "seed of the prompts (default 0)")   //
         ("help", po::bool_switch(&bench.help), "this text");
     po::options_description all(
         "argosy bench: fixed-length synthetic work\n\n"
@@ -131,7 +150,8 @@ std::string nearest_option(const std::string& word, const po::options_descriptio
     if (const auto* unknown = dynamic_cast<const po::unknown_option*>(&error)) {
         std::string word = unknown->get_option_name();
         while (!word.empty() && word.front() == '-') word.erase(word.begin());
-        fail(ErrorKind::usage, "{} has no option \"{}\".{} Every option stands in --help.", where, word, nearest_option(word, table));
+        fail(ErrorKind::usage, "{} has no option \"{}\".{} Every option stands in --help.", where, word,
+             nearest_option(word, table));
     }
     if (const auto* value = dynamic_cast<const po::validation_error*>(&error)) {
         fail(ErrorKind::usage, "{}: {}. Give a value of the kind that --help shows.", where, value->what());
@@ -139,7 +159,8 @@ std::string nearest_option(const std::string& word, const po::options_descriptio
     fail(ErrorKind::usage, "{}: {}. Every option stands in --help.", where, error.what());
 }
 
-void read_arguments(const std::vector<std::string>& arguments, const po::options_description& table, const std::string& where) {
+void read_arguments(const std::vector<std::string>& arguments, const po::options_description& table,
+                    const std::string& where) {
     po::variables_map values;
     try {
         namespace style = po::command_line_style;
@@ -172,7 +193,8 @@ bool parse_switch(const std::string& text, const char* option) {
 }
 
 void check_number(std::int64_t value, std::int64_t least, std::int64_t most, const char* option) {
-    if (value < least || value > most) fail(ErrorKind::usage, "{} is {}; it must lie between {} and {}.", option, value, least, most);
+    if (value < least || value > most)
+        fail(ErrorKind::usage, "{} is {}; it must lie between {} and {}.", option, value, least, most);
 }
 
 void check_word(const std::string& value, const std::vector<std::string_view>& known, const char* option) {
@@ -191,7 +213,9 @@ void check_common(JobSettings& s, const Typed& t) {
     check_number(s.tp, 0, 8, "--tp");
     check_number(s.ep, 0, kRanksMax, "--ep");
     check_number(s.etp, 0, 8, "--etp");
-    if (s.pp > 1 || s.pp < 0) fail(ErrorKind::usage, "--pp is {}; this version runs one pipeline stage. Use --tp, --ep or --dp to spread a model.", s.pp);
+    if (s.pp > 1 || s.pp < 0)
+        fail(ErrorKind::usage,
+             "--pp is {}; this version runs one pipeline stage. Use --tp, --ep or --dp to spread a model.", s.pp);
     check_word(s.numerics, {"exact"}, "--numerics");
     check_word(t.kv_dtype, {"bf16", "f32"}, "--kv-dtype");
     s.kv_dtype = t.kv_dtype == "f32" ? DType::f32 : DType::bf16;
@@ -244,13 +268,15 @@ BenchOptions parse_bench_options(const std::vector<std::string>& arguments) {
     check_number(bench.input_tokens, 0, 10'000'000, "--input-tokens");
     check_number(bench.output_tokens, 1, 10'000'000, "--output-tokens");
     check_number(bench.shared_prefix_tokens, 0, 10'000'000, "--shared-prefix");
-    check_number(std::int64_t{bench.input_tokens} + bench.shared_prefix_tokens, 1, 10'000'000, "--input-tokens plus --shared-prefix");
+    check_number(std::int64_t{bench.input_tokens} + bench.shared_prefix_tokens, 1, 10'000'000,
+                 "--input-tokens plus --shared-prefix");
     if (!typed.weights.empty()) {
         const std::string prefix = "random:";
         std::uint64_t seed = 0;
         std::istringstream digits(typed.weights.substr(std::min(prefix.size(), typed.weights.size())));
         if (typed.weights.rfind(prefix, 0) != 0 || !(digits >> seed) || !digits.eof()) {
-            fail(ErrorKind::usage, "--weights is \"{}\"; write random:SEED with a number, like random:1.", typed.weights);
+            fail(ErrorKind::usage, "--weights is \"{}\"; write random:SEED with a number, like random:1.",
+                 typed.weights);
         }
         bench.random_weights = seed;
     }
@@ -260,14 +286,16 @@ BenchOptions parse_bench_options(const std::vector<std::string>& arguments) {
 InspectArguments parse_inspect_options(const std::vector<std::string>& arguments) {
     InspectArguments inspect;
     std::string model;
-    po::options_description table("argosy inspect MODEL: what a model is, from its folder or its config.json\n", kHelpColumns);
-    table.add_options()                                                                                                    //
-        ("model", po::value(&model)->value_name("DIR"), "folder of the model or a config.json; may stand without --model")  //
-        ("dp", number(inspect.dp), "bytes per rank for this many data-parallel groups (default 1)")                         //
-        ("tp", number(inspect.tp), "... tensor-parallel ranks (default 1)")                                                 //
-        ("ep", number(inspect.ep), "... expert-parallel groups (default dp x tp / etp)")                                    //
-        ("etp", number(inspect.etp), "... ranks that split each expert (default 1)")                                        //
-        ("tokenize", po::value(&inspect.tokenize)->value_name("FILE"), "print the token ids of each line of FILE")          //
+    po::options_description table("argosy inspect MODEL: what a model is, from its folder or its config.json\n",
+                                  kHelpColumns);
+    table.add_options()  //
+        ("model", po::value(&model)->value_name("DIR"),
+         "folder of the model or a config.json; may stand without --model")                                         //
+        ("dp", number(inspect.dp), "bytes per rank for this many data-parallel groups (default 1)")                 //
+        ("tp", number(inspect.tp), "... tensor-parallel ranks (default 1)")                                         //
+        ("ep", number(inspect.ep), "... expert-parallel groups (default dp x tp / etp)")                            //
+        ("etp", number(inspect.etp), "... ranks that split each expert (default 1)")                                //
+        ("tokenize", po::value(&inspect.tokenize)->value_name("FILE"), "print the token ids of each line of FILE")  //
         ("help", po::bool_switch(&inspect.help), "this text");
     po::positional_options_description positions;
     positions.add("model", 1);

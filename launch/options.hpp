@@ -14,8 +14,8 @@ struct RunOptions {
     bool help = false;
 };
 
-// `arguments`: what follows the subcommand. The command line goes before --config FILE, which goes before defaults. Error(usage) names an unknown option
-// or key with the nearest valid one, or says what is wrong with a value.
+// `arguments`: what follows the subcommand. The command line goes before --config FILE, which goes before defaults.
+// Error(usage) names an unknown option or key with the nearest valid one, or says what is wrong with a value.
 RunOptions parse_run_options(const std::vector<std::string>& arguments);
 
 // Every option of `argosy run` with its default, for --help.

@@ -12,14 +12,21 @@ StepLimits agree_limits(std::span<const StepWord> words, int max_rows) {
     bool someone_only_decodes = false;
     for (const StepWord& word : words) {
         decode_rows_max = std::max(decode_rows_max, word.decode_rows);
-        someone_only_decodes = someone_only_decodes || (word.decode_rows > 0 && word.prefill_rows == 0 && word.waiting == 0);
+        someone_only_decodes =
+            someone_only_decodes || (word.decode_rows > 0 && word.prefill_rows == 0 && word.waiting == 0);
     }
     if (someone_only_decodes) limits.max_prefill_rows = std::max({decode_rows_max, max_rows / 4, 1});
     return limits;
 }
 
-Engine::Engine(const EngineConfig& config, const Tokenizer& tokenizer, ModelRunner& runner, AccountClock& clock, RankLedger& ledger)
-    : config_(config), tokenizer_(tokenizer), runner_(runner), clock_(clock), ledger_(ledger), scheduler_(config.scheduler) {}
+Engine::Engine(const EngineConfig& config, const Tokenizer& tokenizer, ModelRunner& runner, AccountClock& clock,
+               RankLedger& ledger)
+    : config_(config),
+      tokenizer_(tokenizer),
+      runner_(runner),
+      clock_(clock),
+      ledger_(ledger),
+      scheduler_(config.scheduler) {}
 
 void Engine::add(std::vector<Request> requests, std::vector<std::string> metadata) {
     const InAccount account(clock_, Account::schedule);
@@ -31,13 +38,17 @@ void Engine::add(std::vector<Request> requests, std::vector<std::string> metadat
     for (std::size_t i = 0; i < given.size(); ++i) {
         if (next_refused < refused.size() && refused[next_refused].index == static_cast<std::int32_t>(i)) {
             if (config_.leader) {
-                refused_.push_back({.line = given[i].line, .id = given[i].id, .code = "request_too_large", .sentence = refused[next_refused].sentence,
+                refused_.push_back({.line = given[i].line,
+                                    .id = given[i].id,
+                                    .code = "request_too_large",
+                                    .sentence = refused[next_refused].sentence,
                                     .metadata = std::move(metadata[i])});
             }
             ++next_refused;
             continue;
         }
-        answers_[index++] = {.choices = {}, .prompt_logprobs = {}, .metadata = std::move(metadata[i]), .unfinished = given[i].n};
+        answers_[index++] = {
+            .choices = {}, .prompt_logprobs = {}, .metadata = std::move(metadata[i]), .unfinished = given[i].n};
     }
     next_request_ = index;
 }
@@ -46,7 +57,8 @@ Generation& Engine::generation_of(std::int32_t sequence) {
     auto& generation = generations_[sequence];
     if (!generation) {
         const Sequence& state = scheduler_.sequence(sequence);
-        generation = std::make_unique<Generation>(tokenizer_, scheduler_.request_of(state), state.sample, config_.eos_ids);
+        generation =
+            std::make_unique<Generation>(tokenizer_, scheduler_.request_of(state), state.sample, config_.eos_ids);
     }
     return *generation;
 }
@@ -77,7 +89,8 @@ void Engine::step(const StepLimits& limits, bool others_have_rows) {
     clock_.switch_to(Account::other);
 }
 
-std::vector<SampleOutcome> Engine::take_results(const StepPlan& plan, const StepBatch& batch, const std::vector<SampleResult>& results) {
+std::vector<SampleOutcome> Engine::take_results(const StepPlan& plan, const StepBatch& batch,
+                                                const std::vector<SampleResult>& results) {
     std::vector<SampleOutcome> outcomes;
     for (std::size_t i = 0; i < batch.wanted.size(); ++i) {
         const WantedRow& wanted = batch.wanted[i];
@@ -115,11 +128,20 @@ void Engine::finish_request(std::int32_t index) {
     Answer& answer = node.mapped();
     const Request& request = scheduler_.request(index);
     if (config_.leader) {
-        std::sort(answer.choices.begin(), answer.choices.end(), [](const Choice& a, const Choice& b) { return a.index < b.index; });
-        finished_.push_back({.line = request.line, .id = request.id, .model = config_.model_name, .prompt_token_ids = request.prompt,
-                             .return_token_ids = request.return_token_ids, .echo = request.echo, .logprobs = request.logprobs >= 0,
-                             .prompt_text = request.echo ? decode(tokenizer_, request.prompt, true) : std::string(),
-                             .prompt_logprobs = std::move(answer.prompt_logprobs), .choices = std::move(answer.choices), .metadata = std::move(answer.metadata)});
+        std::sort(answer.choices.begin(), answer.choices.end(),
+                  [](const Choice& a, const Choice& b) { return a.index < b.index; });
+        finished_.push_back({.line = request.line,
+                             .id = request.id,
+                             .model = config_.model_name,
+                             .prompt_token_ids = request.prompt,
+                             .return_token_ids = request.return_token_ids,
+                             .echo = request.echo,
+                             .logprobs = request.logprobs >= 0,
+                             .prompt_text = request.echo && tokenizer_.tables ? decode(tokenizer_, request.prompt, true)
+                                                                              : std::string(),
+                             .prompt_logprobs = std::move(answer.prompt_logprobs),
+                             .choices = std::move(answer.choices),
+                             .metadata = std::move(answer.metadata)});
     }
     scheduler_.forget(index);
 }
@@ -133,7 +155,8 @@ void Engine::count_step(const StepPlan& plan, Phase phase, std::int64_t sampled)
     const SchedulerCounters before = std::exchange(counted_, now);
     if (!config_.leader) return;
     const std::int64_t recomputed = now.recomputed_rows - before.recomputed_rows;
-    const std::int64_t found = now.prefix_hit_tokens - before.prefix_hit_tokens + now.sample_shared_tokens - before.sample_shared_tokens;
+    const std::int64_t found =
+        now.prefix_hit_tokens - before.prefix_hit_tokens + now.sample_shared_tokens - before.sample_shared_tokens;
     count_tokens(ledger_, phase, TokenClass::uncached_input, plan.rows - plan.decode_rows - recomputed);
     count_tokens(ledger_, phase, TokenClass::discarded, recomputed);
     count_tokens(ledger_, phase, TokenClass::cached_input, found);

@@ -1,5 +1,5 @@
-// The engine of one data-parallel group on one rank: scheduler, forward pass and texts, one step at a time. Every tensor-parallel rank of the group runs its own,
-// with the same calls in the same order, and so holds the same state.
+// The engine of one data-parallel group on one rank: scheduler, forward pass and texts, one step at a time. Every
+// tensor-parallel rank of the group runs its own, with the same calls in the same order, and so holds the same state.
 #pragma once
 
 #include <cstdint>
@@ -16,29 +16,32 @@
 
 namespace argosy {
 
-// How many rows each group may take in the next step, from what all groups of the stage want to do. Pure; the same on all ranks that saw the same words.
-// Groups that still prefill would make groups that only decode wait, a whole prefill for one token; so while some group only decodes, prefill is held to
-// as many rows as the largest group decodes, but at least a quarter of a step, so that prefill never starves.
-// Example: max_rows 512, groups with 40 decode rows and no prefill, and 8 decode rows and 2,000 prefill rows: at most 128 prefill rows.
+// How many rows each group may take in the next step, from what all groups of the stage want to do. Pure; the same on
+// all ranks that saw the same words. Groups that still prefill would make groups that only decode wait, a whole prefill
+// for one token; so while some group only decodes, prefill is held to as many rows as the largest group decodes, but at
+// least a quarter of a step, so that prefill never starves. Example: max_rows 512, groups with 40 decode rows and no
+// prefill, and 8 decode rows and 2,000 prefill rows: at most 128 prefill rows.
 StepLimits agree_limits(std::span<const StepWord> words, int max_rows);
 
 struct EngineConfig {
     SchedulerConfig scheduler;
     int max_rows = 512;
     std::vector<int> eos_ids;
-    bool leader = true;         // keeps answers; others only follow where a stop text must be seen
-    std::string model_name;     // in answers
-    bool record = false;        // logits of every prompt row
+    bool leader = true;      // keeps answers; others only follow where a stop text must be seen
+    std::string model_name;  // in answers
+    bool record = false;     // logits of every prompt row
 };
 
 class Engine {
   public:
-    Engine(const EngineConfig& config, const Tokenizer& tokenizer, ModelRunner& runner, AccountClock& clock, RankLedger& ledger);
+    Engine(const EngineConfig& config, const Tokenizer& tokenizer, ModelRunner& runner, AccountClock& clock,
+           RankLedger& ledger);
 
     // Takes a run of requests, behind all taken before. metadata[i] goes into the answer of requests[i] as it is.
     void add(std::vector<Request> requests, std::vector<std::string> metadata);
 
-    // One step within `limits`. Collective over the stage; a group with nothing to do takes part with no rows when others have some.
+    // One step within `limits`. Collective over the stage; a group with nothing to do takes part with no rows when
+    // others have some.
     void step(const StepLimits& limits, bool others_have_rows);
 
     StepDemand demand() const { return scheduler_.demand(); }
@@ -63,7 +66,8 @@ class Engine {
         std::string metadata;
         int unfinished = 0;  // samples
     };
-    std::vector<SampleOutcome> take_results(const StepPlan& plan, const StepBatch& batch, const std::vector<SampleResult>& results);
+    std::vector<SampleOutcome> take_results(const StepPlan& plan, const StepBatch& batch,
+                                            const std::vector<SampleResult>& results);
     void settle_finished(const std::vector<std::int32_t>& finished);
     void finish_request(std::int32_t request);
     void count_step(const StepPlan& plan, Phase phase, std::int64_t sampled);

@@ -7,14 +7,17 @@ namespace argosy {
 
 TokenLogprob describe_logprob(const Tokenizer& tokenizer, const SampleResult& result) {
     TokenLogprob logprob;
-    logprob.token = token_text(tokenizer, result.token);
     logprob.logprob = result.logprob;
-    for (int i = 0; i < result.top_count; ++i) logprob.top.emplace_back(token_text(tokenizer, result.top_token[i]), result.top_logprob[i]);
+    if (!tokenizer.tables) return logprob;
+    logprob.token = token_text(tokenizer, result.token);
+    for (int i = 0; i < result.top_count; ++i)
+        logprob.top.emplace_back(token_text(tokenizer, result.top_token[i]), result.top_logprob[i]);
     return logprob;
 }
 
 Generation::Generation(const Tokenizer& tokenizer, const Request& request, int sample, std::span<const int> eos_ids)
-    : tokenizer_(tokenizer), request_(request), eos_ids_(eos_ids), detokenizer_(tokenizer, true, request.prompt), stop_(request.stop) {
+    : tokenizer_(tokenizer), request_(request), eos_ids_(eos_ids), stop_(request.stop) {
+    if (tokenizer.tables) detokenizer_.emplace(tokenizer, true, request.prompt);
     choice_.index = sample;
 }
 
@@ -23,12 +26,12 @@ FinishReason Generation::push(const SampleResult& result) {
     if (request_.logprobs >= 0) choice_.logprobs.push_back(describe_logprob(tokenizer_, result));
     const auto is = [&](const auto& ids) { return std::find(ids.begin(), ids.end(), result.token) != ids.end(); };
     if ((!request_.ignore_eos && is(eos_ids_)) || is(request_.stop_token_ids)) return FinishReason::stop;
-    choice_.text += stop_.push(detokenizer_.push(result.token));
+    if (detokenizer_) choice_.text += stop_.push(detokenizer_->push(result.token));
     return stop_.stopped() ? FinishReason::stop : FinishReason::none;
 }
 
 Choice Generation::finish(FinishReason reason) {
-    if (!stop_.stopped()) choice_.text += stop_.push(detokenizer_.finish());
+    if (detokenizer_ && !stop_.stopped()) choice_.text += stop_.push(detokenizer_->finish());
     if (!stop_.stopped()) {
         choice_.text += stop_.finish();
     } else {

@@ -20,7 +20,9 @@ namespace argosy {
 // A token's log probability as answers report it: its text, and the alternatives' texts.
 TokenLogprob describe_logprob(const Tokenizer& tokenizer, const SampleResult& result);
 
-// Takes a sequence's tokens one by one and says when it ends. A token that ends it (end of text, a stop token) counts as generated but adds no text.
+// Takes a sequence's tokens one by one and says when it ends. A token that ends it (end of text, a stop token) counts
+// as generated but adds no text. Without tables in the tokenizer (a benchmark of a bare config.json) there are tokens
+// but no text.
 class Generation {
   public:
     // eos_ids: the model's end-of-text tokens; they do nothing when the request ignores them.
@@ -36,7 +38,7 @@ class Generation {
     const Tokenizer& tokenizer_;
     const Request& request_;
     std::span<const int> eos_ids_;
-    IncrementalDetokenizer detokenizer_;
+    std::optional<IncrementalDetokenizer> detokenizer_;
     StopMatcher stop_;
     Choice choice_;
 };

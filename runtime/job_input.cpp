@@ -36,12 +36,18 @@ Draft parse_lines(const InputIndex& index, const JobSettings& settings, const Ge
     for (std::int64_t line = 1; line <= index.line_count(); ++line) {
         const InputLine text = index.read_line(line);
         if (text.too_long) {
-            draft.errors.push_back({.line = line, .id = {}, .code = "line_too_long",
-                                    .sentence = fmt::format("{} is longer than {} bytes. Split the request.", index.place(line), kLineBytesMax), .metadata = {}});
+            draft.errors.push_back({.line = line,
+                                    .id = {},
+                                    .code = "line_too_long",
+                                    .sentence = fmt::format("{} is longer than {} bytes. Split the request.",
+                                                            index.place(line), kLineBytesMax),
+                                    .metadata = {}});
             continue;
         }
         if (is_blank(text.text)) continue;
-        if (settings.limit > 0 && static_cast<std::int64_t>(draft.parsed.size() + draft.errors.size()) >= settings.limit) break;
+        if (settings.limit > 0 &&
+            static_cast<std::int64_t>(draft.parsed.size() + draft.errors.size()) >= settings.limit)
+            break;
         auto outcome = parse_request_line(text.text, line, format, defaults);
         if (auto* error = std::get_if<LineError>(&outcome)) {
             draft.errors.push_back(std::move(*error));
@@ -58,10 +64,13 @@ Draft parse_lines(const InputIndex& index, const JobSettings& settings, const Ge
     return draft;
 }
 
-// Tokenizes every size-th text, from rank on, and all-gathers the ids: [texts of rank 0][texts of rank 1]..., each as a count and the ids.
-void tokenize_together(MpiSession& session, const Tokenizer& tokenizer, int threads, std::vector<ParsedRequest>& parsed) {
+// Tokenizes every size-th text, from rank on, and all-gathers the ids: [texts of rank 0][texts of rank 1]..., each as a
+// count and the ids.
+void tokenize_together(MpiSession& session, const Tokenizer& tokenizer, int threads,
+                       std::vector<ParsedRequest>& parsed) {
     std::vector<std::size_t> mine;
-    for (std::size_t i = static_cast<std::size_t>(session.rank()); i < parsed.size(); i += static_cast<std::size_t>(session.size())) {
+    for (std::size_t i = static_cast<std::size_t>(session.rank()); i < parsed.size();
+         i += static_cast<std::size_t>(session.size())) {
         if (parsed[i].text) mine.push_back(i);
     }
     std::vector<std::vector<std::int32_t>> ids(mine.size());
@@ -86,7 +95,8 @@ void tokenize_together(MpiSession& session, const Tokenizer& tokenizer, int thre
 
     auto next = all.begin();
     for (int rank = 0; rank < session.size(); ++rank) {
-        for (std::size_t i = static_cast<std::size_t>(rank); i < parsed.size(); i += static_cast<std::size_t>(session.size())) {
+        for (std::size_t i = static_cast<std::size_t>(rank); i < parsed.size();
+             i += static_cast<std::size_t>(session.size())) {
             if (!parsed[i].text) continue;
             const std::int32_t count = *next++;
             parsed[i].request.prompt.assign(next, next + count);
@@ -105,12 +115,16 @@ LineError check_prompt(const Request& request, const ModelPlan& plan) {
         error.sentence = fmt::format("Line {}: the prompt has no tokens. Give at least one word.", request.line);
     } else if (tokens > plan.max_positions || (tokens == plan.max_positions && request.max_tokens > 0)) {
         error.code = "context_length_exceeded";
-        error.sentence = fmt::format("Line {}: the prompt has {} tokens and the model's context is {}. Shorten the prompt.", request.line, tokens, plan.max_positions);
+        error.sentence =
+            fmt::format("Line {}: the prompt has {} tokens and the model's context is {}. Shorten the prompt.",
+                        request.line, tokens, plan.max_positions);
     } else {
         for (const std::int32_t id : request.prompt) {
             if (id >= 0 && id < plan.vocab_size) continue;
             error.code = "invalid_token_id";
-            error.sentence = fmt::format("Line {}: token id {} is outside the model's vocabulary of {}. Use ids from 0 to {}.", request.line, id, plan.vocab_size, plan.vocab_size - 1);
+            error.sentence =
+                fmt::format("Line {}: token id {} is outside the model's vocabulary of {}. Use ids from 0 to {}.",
+                            request.line, id, plan.vocab_size, plan.vocab_size - 1);
             break;
         }
     }
@@ -119,7 +133,8 @@ LineError check_prompt(const Request& request, const ModelPlan& plan) {
 
 }  // namespace
 
-JobInput read_job_input(MpiSession& session, const JobSettings& settings, const ModelPlan& plan, const Tokenizer& tokenizer, int threads, AccountClock& clock) {
+JobInput read_job_input(MpiSession& session, const JobSettings& settings, const ModelPlan& plan,
+                        const Tokenizer& tokenizer, int threads, AccountClock& clock) {
     const InAccount account(clock, Account::tokenize);
     JobInput input;
     Draft draft;
@@ -146,7 +161,8 @@ JobInput read_job_input(MpiSession& session, const JobSettings& settings, const 
     for (const LineError& error : draft.errors) input.lines.push_back(error.line);
     std::sort(input.lines.begin(), input.lines.end());
     input.lines.erase(std::unique(input.lines.begin(), input.lines.end()), input.lines.end());
-    std::sort(draft.errors.begin(), draft.errors.end(), [](const LineError& a, const LineError& b) { return a.line < b.line; });
+    std::sort(draft.errors.begin(), draft.errors.end(),
+              [](const LineError& a, const LineError& b) { return a.line < b.line; });
     input.errors = std::move(draft.errors);
 
     std::vector<OrderItem> items;
@@ -158,10 +174,12 @@ JobInput read_job_input(MpiSession& session, const JobSettings& settings, const 
     return input;
 }
 
-JobInput synthetic_input(const ModelPlan& plan, int requests, int input_tokens, int shared_tokens, int output_tokens, std::uint64_t seed) {
+JobInput synthetic_input(const ModelPlan& plan, int requests, int input_tokens, int shared_tokens, int output_tokens,
+                         std::uint64_t seed) {
     JobInput input;
     const auto id_at = [&](std::uint64_t request, int position) {
-        return static_cast<std::int32_t>(uniform_f64(seed, request, 0, static_cast<std::uint32_t>(position)) * plan.vocab_size);
+        return static_cast<std::int32_t>(uniform_f64(seed, request, 0, static_cast<std::uint32_t>(position)) *
+                                         plan.vocab_size);
     };
     std::vector<Request> all(static_cast<std::size_t>(requests));
     for (int r = 0; r < requests; ++r) {
@@ -177,7 +195,8 @@ JobInput synthetic_input(const ModelPlan& plan, int requests, int input_tokens, 
     }
     for (const int i : global_order(all)) input.requests.push_back(std::move(all[static_cast<std::size_t>(i)]));
     input.metadata.resize(input.requests.size());
-    input.digest = fmt::format("synthetic {} x {}+{} -> {}, seed {}", requests, shared_tokens, input_tokens, output_tokens, seed);
+    input.digest =
+        fmt::format("synthetic {} x {}+{} -> {}, seed {}", requests, shared_tokens, input_tokens, output_tokens, seed);
     return input;
 }
 

@@ -1,4 +1,5 @@
-// The job's requests: lines read, checked and tokenized by all ranks together, in the one global order that every rank agrees on.
+// The job's requests: lines read, checked and tokenized by all ranks together, in the one global order that every rank
+// agrees on.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +27,15 @@ struct JobInput {
 // What a request leaves out comes from the model's generation_config.json, else from OpenAI's defaults.
 GenerationDefaults job_defaults(const ModelPlan& plan, std::uint64_t seed);
 
-// Collective. Every rank scans the files and parses all lines; each tokenizes its share of the texts and hears the others'.
-// Prompts that leave no room for a token in the model's context get an error record; max_tokens is cut to the room there is.
-JobInput read_job_input(MpiSession& session, const JobSettings& settings, const ModelPlan& plan, const Tokenizer& tokenizer, int threads, AccountClock& clock);
+// Collective. Every rank scans the files and parses all lines; each tokenizes its share of the texts and hears the
+// others'. Prompts that leave no room for a token in the model's context get an error record; max_tokens is cut to the
+// room there is.
+JobInput read_job_input(MpiSession& session, const JobSettings& settings, const ModelPlan& plan,
+                        const Tokenizer& tokenizer, int threads, AccountClock& clock);
 
-// Fixed-length synthetic requests for benchmarks: random ids from the seed, `shared` of them common to all, end of text ignored.
-JobInput synthetic_input(const ModelPlan& plan, int requests, int input_tokens, int shared_tokens, int output_tokens, std::uint64_t seed);
+// Fixed-length synthetic requests for benchmarks: random ids from the seed, `shared` of them common to all, end of text
+// ignored.
+JobInput synthetic_input(const ModelPlan& plan, int requests, int input_tokens, int shared_tokens, int output_tokens,
+                         std::uint64_t seed);
 
 }  // namespace argosy

@@ -9,21 +9,31 @@ namespace argosy {
 
 namespace {
 
-// Runs are at least this long, so that claims are few and neighbours of the prefix tree stay together; short jobs are still dealt to all groups.
+// Runs are at least this long, so that claims are few and neighbours of the prefix tree stay together; short jobs are
+// still dealt to all groups.
 constexpr std::int64_t kRunMinimumMax = 16;
 // A group claims when fewer sequences than this wait: enough to fill its next steps.
 constexpr int kWaitingMinimum = 64;
 
-std::int64_t run_minimum(std::int64_t requests, int groups) { return std::clamp<std::int64_t>(requests / (8 * std::int64_t{groups}), 1, kRunMinimumMax); }
+std::int64_t run_minimum(std::int64_t requests, int groups) {
+    return std::clamp<std::int64_t>(requests / (8 * std::int64_t{groups}), 1, kRunMinimumMax);
+}
 
 void pause_briefly() { std::this_thread::sleep_for(std::chrono::microseconds(200)); }
 
 // The loop's state on one rank.
 class Loop {
   public:
-    Loop(MpiSession& session, Groups& groups, const JobSetup& job, JobInput& input, Engine& engine, AccountClock& clock, RankLedger& ledger, Watchdog& watchdog,
-         const LoopEvents& events)
-        : groups_(groups), job_(job), input_(input), engine_(engine), clock_(clock), ledger_(ledger), watchdog_(watchdog), events_(events),
+    Loop(MpiSession& session, Groups& groups, const JobSetup& job, JobInput& input, Engine& engine, AccountClock& clock,
+         RankLedger& ledger, Watchdog& watchdog, const LoopEvents& events)
+        : groups_(groups),
+          job_(job),
+          input_(input),
+          engine_(engine),
+          clock_(clock),
+          ledger_(ledger),
+          watchdog_(watchdog),
+          events_(events),
           claims_(session, group_leaders(job.layout), static_cast<std::int64_t>(input.requests.size()),
                   run_minimum(static_cast<std::int64_t>(input.requests.size()), job.layout.groups())) {}
 
@@ -59,7 +69,8 @@ class Loop {
         word.step = step_++;
         if (events_.stop_asked()) word.flags |= kStepStop;
         if (job_.place.leads_group()) claim(demand, word);
-        std::vector<StepWord> words = groups_.stage->size() > 1 ? exchange_words(*groups_.stage, word) : std::vector<StepWord>{word};
+        std::vector<StepWord> words =
+            groups_.stage->size() > 1 ? exchange_words(*groups_.stage, word) : std::vector<StepWord>{word};
         share_claims(words);
         check_same_plans(words, job_.layout);
         return words;
@@ -78,7 +89,8 @@ class Loop {
     // Only leaders claim: their members take over claim and verdict, so that all words of a group agree.
     void share_claims(std::vector<StepWord>& words) const {
         for (std::size_t i = 0; i < words.size(); ++i) {
-            const StepWord& leader = words[i / static_cast<std::size_t>(job_.layout.tp) * static_cast<std::size_t>(job_.layout.tp)];
+            const StepWord& leader =
+                words[i / static_cast<std::size_t>(job_.layout.tp) * static_cast<std::size_t>(job_.layout.tp)];
             words[i].claim_begin = leader.claim_begin;
             words[i].claim_end = leader.claim_end;
             words[i].flags = (words[i].flags & ~static_cast<std::uint32_t>(kStepDone)) | (leader.flags & kStepDone);
@@ -108,7 +120,8 @@ class Loop {
         }
         engine_.step(agree_limits(words, job_.max_rows), true);
         deliver();
-        for (std::size_t i = 0; i < words.size(); i += static_cast<std::size_t>(job_.layout.tp)) answered_ += words[i].finished;
+        for (std::size_t i = 0; i < words.size(); i += static_cast<std::size_t>(job_.layout.tp))
+            answered_ += words[i].finished;
         if (job_.place.world_rank == 0) events_.progress(answered_ + engine_.last_finished());
     }
 
@@ -152,8 +165,8 @@ class Loop {
 
 }  // namespace
 
-bool run_steps(MpiSession& session, Groups& groups, const JobSetup& job, JobInput& input, Engine& engine, AccountClock& clock, RankLedger& ledger, Watchdog& watchdog,
-               const LoopEvents& events) {
+bool run_steps(MpiSession& session, Groups& groups, const JobSetup& job, JobInput& input, Engine& engine,
+               AccountClock& clock, RankLedger& ledger, Watchdog& watchdog, const LoopEvents& events) {
     Loop loop(session, groups, job, input, engine, clock, ledger, watchdog, events);
     return loop.run();
 }

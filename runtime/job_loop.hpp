@@ -18,13 +18,14 @@ namespace argosy {
 
 // What the loop tells its surroundings, on the ranks concerned.
 struct LoopEvents {
-    std::function<void(const std::vector<RequestResult>&, const std::vector<LineError>&)> answers;  // leaders: answered since the last call
-    std::function<void(std::int64_t answered)> progress;                                            // world rank 0: requests answered in its stage so far
-    std::function<bool()> stop_asked;                                                               // a signal came
+    std::function<void(const std::vector<RequestResult>&, const std::vector<LineError>&)>
+        answers;                                          // leaders: answered since the last call
+    std::function<void(std::int64_t answered)> progress;  // world rank 0: requests answered in its stage so far
+    std::function<bool()> stop_asked;                     // a signal came
 };
 
 // Runs until nothing is left (true) or a stop was asked for (false). Collective over the world.
-bool run_steps(MpiSession& session, Groups& groups, const JobSetup& job, JobInput& input, Engine& engine, AccountClock& clock, RankLedger& ledger, Watchdog& watchdog,
-               const LoopEvents& events);
+bool run_steps(MpiSession& session, Groups& groups, const JobSetup& job, JobInput& input, Engine& engine,
+               AccountClock& clock, RankLedger& ledger, Watchdog& watchdog, const LoopEvents& events);
 
 }  // namespace argosy

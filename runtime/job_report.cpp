@@ -11,8 +11,10 @@ namespace {
 void add_traffic(RankLedger& ledger, const Communicator& communicator) {
     const TrafficCounters& traffic = communicator.traffic();
     count_sent(ledger, SentVerb::broadcast, traffic.of(Verb::broadcast).bytes_sent);
-    count_sent(ledger, SentVerb::all_gather, traffic.of(Verb::all_gather).bytes_sent + traffic.of(Verb::all_gather_v).bytes_sent);
-    count_sent(ledger, SentVerb::all_to_all, traffic.of(Verb::all_to_all).bytes_sent + traffic.of(Verb::all_to_all_v).bytes_sent);
+    count_sent(ledger, SentVerb::all_gather,
+               traffic.of(Verb::all_gather).bytes_sent + traffic.of(Verb::all_gather_v).bytes_sent);
+    count_sent(ledger, SentVerb::all_to_all,
+               traffic.of(Verb::all_to_all).bytes_sent + traffic.of(Verb::all_to_all_v).bytes_sent);
 }
 
 // Names of instruction sets as the witness counter numbers them.
@@ -32,8 +34,8 @@ std::string cpu_name() {
 
 }  // namespace
 
-void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups, const JobSetup& job, const LoadedWeights& loaded, const ModelRunner& runner,
-                  const Engine& engine, AccountClock& clock) {
+void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups, const JobSetup& job,
+                  const LoadedWeights& loaded, const ModelRunner& runner, const Engine& engine, AccountClock& clock) {
     ledger.rank = session.rank();
     ledger.threads = job.stream.threads;
     measure_process(ledger);
@@ -48,7 +50,9 @@ void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups,
     if (groups.etp) add_traffic(ledger, *groups.etp);
 
     const SchedulerCounters counters = engine.counters();
-    const auto set = [&](Witness witness, std::int64_t value) { ledger.witness[static_cast<std::size_t>(witness)] = value; };
+    const auto set = [&](Witness witness, std::int64_t value) {
+        ledger.witness[static_cast<std::size_t>(witness)] = value;
+    };
     set(Witness::prefill_rows, counters.prefill_rows);
     set(Witness::decode_rows, counters.decode_rows);
     set(Witness::mixed_steps, counters.mixed_steps);
@@ -81,7 +85,8 @@ std::string utc_now() {
     return text;
 }
 
-Provenance provenance_of(const MpiSession& session, const JobSetup& job, const std::string& model_digest, const std::string& version, const std::string& started_utc) {
+Provenance provenance_of(const MpiSession& session, const JobSetup& job, const std::string& model_digest,
+                         const std::string& version, const std::string& started_utc) {
     Provenance p;
     p.version = version;
     p.numerics_id = std::string(job.ops->numerics_id);
@@ -89,7 +94,8 @@ Provenance provenance_of(const MpiSession& session, const JobSetup& job, const s
     p.model_digest = model_digest;
     p.input_digest = job.input.digest;
     p.layout = describe(job.layout);
-    p.host = fmt::format("{} ranks on {} nodes; {}; {}", session.size(), session.node_count(), cpu_name(), session.mpi_version());
+    p.host = fmt::format("{} ranks on {} nodes; {}; {}", session.size(), session.node_count(), cpu_name(),
+                         session.mpi_version());
     p.isa = std::string(job.ops->name);
     p.started_utc = started_utc;
     return p;

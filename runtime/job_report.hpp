@@ -14,13 +14,14 @@
 namespace argosy {
 
 // Fills what the ledger says beside time and tokens: traffic, memory, witnesses. The clock is read last.
-void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups, const JobSetup& job, const LoadedWeights& loaded, const ModelRunner& runner,
-                  const Engine& engine, AccountClock& clock);
+void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups, const JobSetup& job,
+                  const LoadedWeights& loaded, const ModelRunner& runner, const Engine& engine, AccountClock& clock);
 
 // Ledgers of all ranks, on every rank. Collective.
 std::vector<RankLedger> gather_ledgers(MpiSession& session, const RankLedger& mine);
 
-Provenance provenance_of(const MpiSession& session, const JobSetup& job, const std::string& model_digest, const std::string& version, const std::string& started_utc);
+Provenance provenance_of(const MpiSession& session, const JobSetup& job, const std::string& model_digest,
+                         const std::string& version, const std::string& started_utc);
 
 // "2026-11-23T10:00:00Z"
 std::string utc_now();

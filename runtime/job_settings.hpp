@@ -1,4 +1,5 @@
-// What a job is told to do: every setting that the command line and the config file can give, after checking, as plain data.
+// What a job is told to do: every setting that the command line and the config file can give, after checking, as plain
+// data.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +14,11 @@ namespace argosy {
 
 struct JobSettings {
     // what
-    std::filesystem::path model;                // folder of a Hugging Face checkpoint
-    std::vector<std::filesystem::path> input;   // request files, read in this order
-    std::string input_format = "jsonl";         // "jsonl" or "text"
-    std::filesystem::path run_dir;              // where results go
-    std::int64_t limit = 0;                     // first requests only; 0: all
+    std::filesystem::path model;               // folder of a Hugging Face checkpoint
+    std::vector<std::filesystem::path> input;  // request files, read in this order
+    std::string input_format = "jsonl";        // "jsonl" or "text"
+    std::filesystem::path run_dir;             // where results go
+    std::int64_t limit = 0;                    // first requests only; 0: all
 
     // how it is spread; 0: chosen by the program
     int replicas = 0;
@@ -42,11 +43,11 @@ struct JobSettings {
     bool prefix_cache = true;
 
     // around it
-    std::string cost_profile;            // name in configs/costs, or a file; "": bill in rank-seconds
-    std::vector<std::string> record;     // of "logits", "hidden", "router"
-    int watchdog_s = 300;                // a rank without progress for so long ends the job; 0: off
+    std::string cost_profile;         // name in configs/costs, or a file; "": bill in rank-seconds
+    std::vector<std::string> record;  // of "logits", "hidden", "router"
+    int watchdog_s = 300;             // a rank without progress for so long ends the job; 0: off
     bool dry_run = false;
-    std::string effective;               // all of the above as a config file, kept in the run directory
+    std::string effective;  // all of the above as a config file, kept in the run directory
 };
 
 }  // namespace argosy

@@ -49,23 +49,37 @@ int choose_threads(const MpiSession& session, int asked) {
     return std::max(1, node.shared_cores ? node.cores_all / node.ranks : node.cores);
 }
 
-LayoutShare first_share(const RankLayout& layout) { return {.tp_rank = 0, .tp = layout.tp, .ep_rank = 0, .ep = layout.ep, .etp_rank = 0, .etp = layout.etp}; }
+LayoutShare first_share(const RankLayout& layout) {
+    return {.tp_rank = 0, .tp = layout.tp, .ep_rank = 0, .ep = layout.ep, .etp_rank = 0, .etp = layout.etp};
+}
 
 // Weights and KV of one sequence that a rank of this layout needs; replicas on a node share one copy of the weights.
-std::int64_t bytes_needed(const ModelPlan& plan, const WeightSource& source, const RankLayout& layout, int ranks_per_node, DType kv_dtype) {
-    const std::int64_t copies = std::max(1, std::min(layout.replicas, ranks_per_node / std::max(1, layout.stage_size())));
+std::int64_t bytes_needed(const ModelPlan& plan, const WeightSource& source, const RankLayout& layout,
+                          int ranks_per_node, DType kv_dtype) {
+    const std::int64_t copies =
+        std::max(1, std::min(layout.replicas, ranks_per_node / std::max(1, layout.stage_size())));
     const std::int64_t weights = weight_bytes(plan, source.stored, first_share(layout)).total() / copies;
     return weights + kv_bytes_per_token(plan, kv_dtype, 0, layout.tp) * plan.max_positions;
 }
 
-ModelShape shape_of_model(const ModelPlan& plan, const WeightSource& source, const MpiSession& session, DType kv_dtype) {
-    ModelShape shape{.q_heads = plan.attention.q_heads, .kv_heads = plan.attention.kv_heads, .experts = plan.moe.experts, .expert_intermediate = plan.moe.intermediate,
-                     .dense_intermediate = 0, .vocab = plan.vocab_size, .bytes_needed = {}, .bytes_max = 0};
+ModelShape shape_of_model(const ModelPlan& plan, const WeightSource& source, const MpiSession& session,
+                          DType kv_dtype) {
+    ModelShape shape{.q_heads = plan.attention.q_heads,
+                     .kv_heads = plan.attention.kv_heads,
+                     .experts = plan.moe.experts,
+                     .expert_intermediate = plan.moe.intermediate,
+                     .dense_intermediate = 0,
+                     .vocab = plan.vocab_size,
+                     .bytes_needed = {},
+                     .bytes_max = 0};
     for (const LayerPlan& layer : plan.layers) {
-        if (layer.kind == LayerKind::dense) shape.dense_intermediate = std::max<std::int64_t>(shape.dense_intermediate, layer.intermediate);
+        if (layer.kind == LayerKind::dense)
+            shape.dense_intermediate = std::max<std::int64_t>(shape.dense_intermediate, layer.intermediate);
     }
     const int ranks = session.node().ranks;
-    shape.bytes_needed = [&plan, &source, ranks, kv_dtype](const RankLayout& layout) { return bytes_needed(plan, source, layout, ranks, kv_dtype); };
+    shape.bytes_needed = [&plan, &source, ranks, kv_dtype](const RankLayout& layout) {
+        return bytes_needed(plan, source, layout, ranks, kv_dtype);
+    };
     shape.bytes_max = available_memory_bytes() / ranks;
     return shape;
 }
@@ -76,7 +90,8 @@ int longest_sequence(const JobInput& input) {
     return static_cast<int>(longest);
 }
 
-// Blocks beyond which the pool of a group could not be filled: all requests at once, or as many of the longest as a step has rows.
+// Blocks beyond which the pool of a group could not be filled: all requests at once, or as many of the longest as a
+// step has rows.
 std::int64_t useful_blocks(const JobInput& input, int max_rows, int longest) {
     const auto blocks = [](std::int64_t tokens) { return (tokens + kKvBlockTokens - 1) / kKvBlockTokens; };
     std::int64_t all = 1;
@@ -86,7 +101,8 @@ std::int64_t useful_blocks(const JobInput& input, int max_rows, int longest) {
 
 }  // namespace
 
-JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic, AccountClock& clock) {
+JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic,
+                    AccountClock& clock) {
     JobSetup job;
     session.run_agreed([&] { job.ops = &select_backend(settings.backend, settings.isa); });
     job.stream.threads = choose_threads(session, settings.threads);
@@ -95,11 +111,21 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
     job.plan = read_plan(session, settings.model);
     const fs::path folder = fs::is_directory(settings.model) ? settings.model : settings.model.parent_path();
     job.model_name = fs::absolute(folder).lexically_normal().filename().string();
-    if (job.model_name.empty()) job.model_name = fs::absolute(folder).lexically_normal().parent_path().filename().string();
-    job.source = synthetic && synthetic->random_weights ? random_weights(job.plan, *synthetic->random_weights) : open_weights(session, job.plan, folder);
+    if (job.model_name.empty())
+        job.model_name = fs::absolute(folder).lexically_normal().parent_path().filename().string();
+    job.source = synthetic && synthetic->random_weights ? random_weights(job.plan, *synthetic->random_weights)
+                                                        : open_weights(session, job.plan, folder);
 
-    const LayoutRequest request{.replicas = settings.replicas, .pp = settings.pp, .dp = settings.dp, .tp = settings.tp, .ep = settings.ep, .etp = settings.etp};
-    session.run_agreed([&] { job.layout = resolve_layout(session.size(), request, shape_of_model(job.plan, job.source, session, settings.kv_dtype)); });
+    const LayoutRequest request{.replicas = settings.replicas,
+                                .pp = settings.pp,
+                                .dp = settings.dp,
+                                .tp = settings.tp,
+                                .ep = settings.ep,
+                                .etp = settings.etp};
+    session.run_agreed([&] {
+        job.layout =
+            resolve_layout(session.size(), request, shape_of_model(job.plan, job.source, session, settings.kv_dtype));
+    });
     session.world().broadcast(&job.layout, sizeof job.layout, 0);  // nodes may see different memory: rank 0 decides
     job.place = place_of(job.layout, session.rank());
     job.weight_bytes = weight_bytes(job.plan, job.source.stored, share_of(job.place, job.layout)).total();
@@ -108,21 +134,30 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
         session.run_agreed([&] { job.tokenizer = load_tokenizer(folder / "tokenizer.json"); });
         job.input = read_job_input(session, settings, job.plan, job.tokenizer, job.stream.threads, clock);
     } else {
-        if (fs::exists(folder / "tokenizer.json")) session.run_agreed([&] { job.tokenizer = load_tokenizer(folder / "tokenizer.json"); });
-        job.input = synthetic_input(job.plan, synthetic->requests, synthetic->input_tokens, synthetic->shared_tokens, synthetic->output_tokens, settings.seed);
+        if (fs::exists(folder / "tokenizer.json"))
+            session.run_agreed([&] { job.tokenizer = load_tokenizer(folder / "tokenizer.json"); });
+        job.input = synthetic_input(job.plan, synthetic->requests, synthetic->input_tokens, synthetic->shared_tokens,
+                                    synthetic->output_tokens, settings.seed);
     }
 
     job.max_rows = settings.max_rows;
     job.exchange_rows = settings.exchange_rows > 0 ? settings.exchange_rows : settings.max_rows;
     job.positions = longest_sequence(job.input);
     const HeadShare heads = head_share(job.plan, job.place.tp_rank, job.layout.tp);
-    job.kv_block_bytes = kv_block_bytes(job.plan, {.kv_heads = heads.kv.count(), .head_dim = job.plan.attention.head_dim, .dtype = settings.kv_dtype}, *job.ops);
+    job.kv_block_bytes = kv_block_bytes(
+        job.plan, {.kv_heads = heads.kv.count(), .head_dim = job.plan.attention.head_dim, .dtype = settings.kv_dtype},
+        *job.ops);
     session.run_agreed([&] {
-        constexpr double kPoolShare = 0.6;  // of what is free after the weights; the rest is for buffers and the page cache
-        const std::int64_t free_bytes = std::max<std::int64_t>(0, available_memory_bytes() / session.node().ranks - job.weight_bytes);
-        PoolNeed need{.block_bytes = job.kv_block_bytes, .budget_bytes = settings.kv_memory_bytes, .useful_blocks = useful_blocks(job.input, job.max_rows, job.positions),
+        constexpr double kPoolShare =
+            0.6;  // of what is free after the weights; the rest is for buffers and the page cache
+        const std::int64_t free_bytes =
+            std::max<std::int64_t>(0, available_memory_bytes() / session.node().ranks - job.weight_bytes);
+        PoolNeed need{.block_bytes = job.kv_block_bytes,
+                      .budget_bytes = settings.kv_memory_bytes,
+                      .useful_blocks = useful_blocks(job.input, job.max_rows, job.positions),
                       .budget_given = settings.kv_memory_bytes > 0};
-        if (!need.budget_given) need.budget_bytes = static_cast<std::int64_t>(kPoolShare * static_cast<double>(free_bytes));
+        if (!need.budget_given)
+            need.budget_bytes = static_cast<std::int64_t>(kPoolShare * static_cast<double>(free_bytes));
         job.kv_blocks = pool_blocks(need);
     });
     // One scheduler state for all ranks of a group: the smallest pool counts.
@@ -135,13 +170,16 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
 std::string describe(const JobSetup& job, const MpiSession& session) {
     const NodeCensus& node = session.node();
     std::string text = describe(job.plan) + "\n";
-    text += fmt::format("layout    {} ({} ranks on {} nodes)\n", describe(job.layout), session.size(), session.node_count());
-    text += fmt::format("backend   {}, numerics {}, {} threads per rank, {} cores for {} ranks on this node\n", job.ops->name, job.ops->numerics_id, job.stream.threads,
-                        node.cores_all, node.ranks);
-    text += fmt::format("memory    weights {:.1f} MiB on this rank, KV pool {} blocks of {} tokens = {:.1f} MiB\n", static_cast<double>(job.weight_bytes) / 1048576.0, job.kv_blocks,
-                        kKvBlockTokens, static_cast<double>(job.kv_blocks * job.kv_block_bytes) / 1048576.0);
-    text += fmt::format("work      {} requests, {} lines with errors; longest sequence {} tokens; at most {} rows per step\n", job.input.requests.size(), job.input.errors.size(),
-                        job.positions, job.max_rows);
+    text += fmt::format("layout    {} ({} ranks on {} nodes)\n", describe(job.layout), session.size(),
+                        session.node_count());
+    text += fmt::format("backend   {}, numerics {}, {} threads per rank, {} cores for {} ranks on this node\n",
+                        job.ops->name, job.ops->numerics_id, job.stream.threads, node.cores_all, node.ranks);
+    text += fmt::format("memory    weights {:.1f} MiB on this rank, KV pool {} blocks of {} tokens = {:.1f} MiB\n",
+                        static_cast<double>(job.weight_bytes) / 1048576.0, job.kv_blocks, kKvBlockTokens,
+                        static_cast<double>(job.kv_blocks * job.kv_block_bytes) / 1048576.0);
+    text += fmt::format(
+        "work      {} requests, {} lines with errors; longest sequence {} tokens; at most {} rows per step\n",
+        job.input.requests.size(), job.input.errors.size(), job.positions, job.max_rows);
     return text;
 }
 

@@ -20,7 +20,7 @@ namespace argosy {
 
 struct JobSetup {
     ModelPlan plan;
-    std::string model_name;          // in answers: the model folder's name
+    std::string model_name;  // in answers: the model folder's name
     Tokenizer tokenizer;
     WeightSource source;
     const Ops* ops = nullptr;
@@ -30,14 +30,15 @@ struct JobSetup {
     JobInput input;
     int max_rows = 0;
     int exchange_rows = 0;
-    int positions = 0;               // longest sequence of the job
-    std::int64_t kv_blocks = 0;      // of this rank's group: the same on all ranks of a stage
+    int positions = 0;           // longest sequence of the job
+    std::int64_t kv_blocks = 0;  // of this rank's group: the same on all ranks of a stage
     std::int64_t kv_block_bytes = 0;
-    std::int64_t weight_bytes = 0;   // of this rank, as stored
+    std::int64_t weight_bytes = 0;  // of this rank, as stored
 };
 
 // Collective. Errors (usage, input) are the same on every rank.
-JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic, AccountClock& clock);
+JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic,
+                    AccountClock& clock);
 
 // The plan of the job for --dry-run and the log: model, layout, placement, memory, work.
 std::string describe(const JobSetup& setup, const MpiSession& session);

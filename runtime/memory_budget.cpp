@@ -34,8 +34,8 @@ std::int64_t kernel_available(const fs::path& root) {
     return kNoLimit;
 }
 
-// Limit minus use of the control group and all above it: any of them may be the narrowest. Page cache that the group could drop counts as used here,
-// so "inactive_file" is added back.
+// Limit minus use of the control group and all above it: any of them may be the narrowest. Page cache that the group
+// could drop counts as used here, so "inactive_file" is added back.
 std::int64_t group_left(const fs::path& root) {
     std::ifstream file(root / "proc/self/cgroup");
     std::int64_t left = kNoLimit;
@@ -71,8 +71,10 @@ std::int64_t pool_blocks(const PoolNeed& need) {
     if (need.block_bytes == 0) return need.useful_blocks;
     const std::int64_t fit = need.budget_bytes / need.block_bytes;
     if (fit < 1) {
-        fail(ErrorKind::usage, "The KV pool of {} bytes does not hold one block of {} bytes. Give {} more, or spread the model over more ranks.", need.budget_bytes,
-             need.block_bytes, need.budget_given ? "--kv-memory" : "the job");
+        fail(ErrorKind::usage,
+             "The KV pool of {} bytes does not hold one block of {} bytes. Give {} more, or spread the model over more "
+             "ranks.",
+             need.budget_bytes, need.block_bytes, need.budget_given ? "--kv-memory" : "the job");
     }
     return std::min(fit, need.useful_blocks);
 }

@@ -7,8 +7,8 @@
 
 namespace argosy {
 
-// Bytes that this node can still give: the least of what the kernel calls available and what the control groups of this process leave.
-// `root` is "/" but for tests.
+// Bytes that this node can still give: the least of what the kernel calls available and what the control groups of this
+// process leave. `root` is "/" but for tests.
 std::int64_t available_memory_bytes(const std::filesystem::path& root = "/");
 
 struct PoolNeed {
@@ -18,8 +18,8 @@ struct PoolNeed {
     bool budget_given = false;       // by the user
 };
 
-// Blocks of the pool: what the budget holds, not more than is useful. Error(usage) when the budget does not hold a single block. A rank without heads sets no
-// limit: the result is useful_blocks.
+// Blocks of the pool: what the budget holds, not more than is useful. Error(usage) when the budget does not hold a
+// single block. A rank without heads sets no limit: the result is useful_blocks.
 std::int64_t pool_blocks(const PoolNeed& need);
 
 }  // namespace argosy

@@ -43,18 +43,21 @@ class StopSignals {
 
   private:
     static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1};
-    struct sigaction former_[std::size(kSignals)] {};
+    struct sigaction former_[std::size(kSignals)]{};
 };
 
 // What an answer depends on beside model, input, numerics and seed.
 std::string settings_identity(const JobSettings& settings) {
-    return fmt::format("kv-dtype {}, input-format {}, limit {}", name_of(settings.kv_dtype), settings.input_format, settings.limit);
+    return fmt::format("kv-dtype {}, input-format {}, limit {}", name_of(settings.kv_dtype), settings.input_format,
+                       settings.limit);
 }
 
 // Drops the lines that an earlier run answered.
 void drop_answered(JobInput& input, const std::vector<std::int64_t>& answered) {
     if (answered.empty()) return;
-    const auto is_answered = [&](std::int64_t line) { return std::binary_search(answered.begin(), answered.end(), line); };
+    const auto is_answered = [&](std::int64_t line) {
+        return std::binary_search(answered.begin(), answered.end(), line);
+    };
     std::vector<Request> requests;
     std::vector<std::string> metadata;
     for (std::size_t i = 0; i < input.requests.size(); ++i) {
@@ -87,7 +90,8 @@ std::string read_file(const std::filesystem::path& path) {
 // Errors that leaders met while stepping, on world rank 0: as text "line TAB id TAB code TAB sentence", one a line.
 std::vector<LineError> gather_errors(MpiSession& session, const std::vector<LineError>& mine) {
     std::string flat;
-    for (const LineError& error : mine) flat += fmt::format("{}\t{}\t{}\t{}\n", error.line, error.id, error.code, error.sentence);
+    for (const LineError& error : mine)
+        flat += fmt::format("{}\t{}\t{}\t{}\n", error.line, error.id, error.code, error.sentence);
     auto bytes = static_cast<std::int64_t>(flat.size());
     std::vector<std::int64_t> counts(static_cast<std::size_t>(session.size()));
     session.world().all_gather(&bytes, sizeof bytes, counts.data());
@@ -104,16 +108,24 @@ std::vector<LineError> gather_errors(MpiSession& session, const std::vector<Line
             fields[f] = all.substr(at, stop - at);
             at = stop + 1;
         }
-        errors.push_back({.line = std::stoll(fields[0]), .id = fields[1], .code = fields[2], .sentence = fields[3], .metadata = {}});
+        errors.push_back(
+            {.line = std::stoll(fields[0]), .id = fields[1], .code = fields[2], .sentence = fields[3], .metadata = {}});
     }
     return errors;
 }
 
-// What one rank owns while a job runs. Members are destroyed in reverse: the engine before the memory its weights stand in.
+// What one rank owns while a job runs. Members are destroyed in reverse: the engine before the memory its weights stand
+// in.
 class Job {
   public:
-    Job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic, const JobFolders& folders, AccountClock& clock)
-        : session_(session), settings_(settings), synthetic_(synthetic), folders_(folders), clock_(clock), started_utc_(utc_now()) {}
+    Job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic,
+        const JobFolders& folders, AccountClock& clock)
+        : session_(session),
+          settings_(settings),
+          synthetic_(synthetic),
+          folders_(folders),
+          clock_(clock),
+          started_utc_(utc_now()) {}
 
     int run() {
         if (!settings_.cost_profile.empty()) {
@@ -147,7 +159,8 @@ class Job {
             std::_Exit(exit_status(ErrorKind::system));
         };
         if (settings_.watchdog_s == 0) options.limit_ns = std::int64_t{1} << 62;
-        watchdog_ = std::make_unique<Watchdog>(Watchdog::slots_in(heartbeat_.data, session_.node().ranks), session_.node().rank, session_.rank(), options);
+        watchdog_ = std::make_unique<Watchdog>(Watchdog::slots_in(heartbeat_.data, session_.node().ranks),
+                                               session_.node().rank, session_.rank(), options);
         loaded_ = load_weights(session_, setup_.layout, *memory_, setup_.plan, setup_.source, *setup_.ops, clock_);
     }
 
@@ -157,8 +170,11 @@ class Job {
         bool finished = false;
         session_.run_agreed([&] {
             if (!first()) return;
-            const JobIdentity identity{.model_digest = loaded_.digest, .input_digest = setup_.input.digest, .numerics_id = std::string(setup_.ops->numerics_id),
-                                       .seed = settings_.seed, .settings = settings_identity(settings_)};
+            const JobIdentity identity{.model_digest = loaded_.digest,
+                                       .input_digest = setup_.input.digest,
+                                       .numerics_id = std::string(setup_.ops->numerics_id),
+                                       .seed = settings_.seed,
+                                       .settings = settings_identity(settings_)};
             directory_ = std::make_unique<RunDirectory>(settings_.run_dir, identity);
             finished = directory_->finished();
             if (finished) {
@@ -166,13 +182,15 @@ class Job {
                 return;
             }
             directory_->write_settings(settings_.effective);
-            directory_->log(fmt::format("{} on {} ranks, {}", directory_->resumed() ? "resumed" : "started", session_.size(), describe(setup_.layout)));
+            directory_->log(fmt::format("{} on {} ranks, {}", directory_->resumed() ? "resumed" : "started",
+                                        session_.size(), describe(setup_.layout)));
         });
         session_.world().broadcast(&finished, sizeof finished, 0);
         if (finished) return false;
         answered_ = answered_before(session_, directory_.get());
         if (setup_.place.leads_group()) {
-            session_.run_agreed([&] { parts_ = std::make_unique<PartWriter>(settings_.run_dir / "parts", session_.rank()); });
+            session_.run_agreed(
+                [&] { parts_ = std::make_unique<PartWriter>(settings_.run_dir / "parts", session_.rank()); });
         } else {
             session_.run_agreed([] {});
         }
@@ -181,7 +199,10 @@ class Job {
 
     EngineConfig engine_config() const {
         EngineConfig config;
-        config.scheduler = {.pool_blocks = static_cast<int>(setup_.kv_blocks), .prefix_cache = settings_.prefix_cache && settings_.record.empty(), .cache_seed = 0, .max_running = 0};
+        config.scheduler = {.pool_blocks = static_cast<int>(setup_.kv_blocks),
+                            .prefix_cache = settings_.prefix_cache && settings_.record.empty(),
+                            .cache_seed = 0,
+                            .max_running = 0};
         config.max_rows = setup_.max_rows;
         config.eos_ids = setup_.plan.eos_ids;
         config.leader = setup_.place.leads_group();
@@ -191,19 +212,26 @@ class Job {
     }
 
     bool step() {
-        runner_ = std::make_unique<ModelRunner>(setup_.plan, loaded_.weights, *setup_.ops, setup_.stream, setup_.layout, setup_.place, groups_, clock_,
-                                                RunnerConfig{.rows_max = setup_.max_rows, .exchange_rows = setup_.exchange_rows, .kv_blocks = static_cast<int>(setup_.kv_blocks),
-                                                             .kv_dtype = settings_.kv_dtype, .positions = setup_.positions});
+        runner_ = std::make_unique<ModelRunner>(setup_.plan, loaded_.weights, *setup_.ops, setup_.stream, setup_.layout,
+                                                setup_.place, groups_, clock_,
+                                                RunnerConfig{.rows_max = setup_.max_rows,
+                                                             .exchange_rows = setup_.exchange_rows,
+                                                             .kv_blocks = static_cast<int>(setup_.kv_blocks),
+                                                             .kv_dtype = settings_.kv_dtype,
+                                                             .positions = setup_.positions});
         engine_ = std::make_unique<Engine>(engine_config(), setup_.tokenizer, *runner_, clock_, ledger_);
         if (engine_config().record) start_recording();
         const StopSignals signals;
         const ProgressState before = start_progress();
         LoopEvents events;
-        events.answers = [&](const std::vector<RequestResult>& results, const std::vector<LineError>& refused) { store(results, refused); };
+        events.answers = [&](const std::vector<RequestResult>& results, const std::vector<LineError>& refused) {
+            store(results, refused);
+        };
         events.progress = [&](std::int64_t answered) { show_progress(before, answered); };
         events.stop_asked = [] { return stop_signal != 0; };
         work_start_ns_ = monotonic_ns();
-        const bool finished = run_steps(session_, groups_, setup_, setup_.input, *engine_, clock_, ledger_, *watchdog_, events);
+        const bool finished =
+            run_steps(session_, groups_, setup_, setup_.input, *engine_, clock_, ledger_, *watchdog_, events);
         work_ns_ = monotonic_ns() - work_start_ns_;
         if (meter_) meter_->finish(progress_of(before, last_answered_));
         return finished;
@@ -235,12 +263,14 @@ class Job {
     Progress progress_of(const ProgressState& state, std::int64_t answered) const {
         Progress progress;
         const auto errors = static_cast<std::int64_t>(setup_.input.errors.size());
-        const std::int64_t of_all = std::min(answered * setup_.layout.replicas, static_cast<std::int64_t>(setup_.input.requests.size()));
+        const std::int64_t of_all =
+            std::min(answered * setup_.layout.replicas, static_cast<std::int64_t>(setup_.input.requests.size()));
         progress.done = std::min(state.total, state.before + of_all + (state.before == 0 ? errors : 0));
         progress.requests = state.total;
         progress.done_before = state.before;
         const std::int64_t groups = setup_.layout.groups();
-        progress.prompt_tokens = (tokens_of(ledger_, TokenClass::uncached_input) + tokens_of(ledger_, TokenClass::cached_input)) * groups;
+        progress.prompt_tokens =
+            (tokens_of(ledger_, TokenClass::uncached_input) + tokens_of(ledger_, TokenClass::cached_input)) * groups;
         progress.output_tokens = tokens_of(ledger_, TokenClass::delivered_output) * groups;
         progress.seconds = static_cast<double>(monotonic_ns() - work_start_ns_) * 1e-9;
         return progress;
@@ -288,7 +318,8 @@ class Job {
         session_.run_agreed([&] {
             if (first() && parts_) {
                 for (const LineError& error : setup_.input.errors) {
-                    if (!std::binary_search(answered_.begin(), answered_.end(), error.line)) parts_->append(error.line, error_line(error));
+                    if (!std::binary_search(answered_.begin(), answered_.end(), error.line))
+                        parts_->append(error.line, error_line(error));
                 }
                 count(ledger_, Witness::requests_failed, static_cast<std::int64_t>(setup_.input.errors.size()));
             }
@@ -299,9 +330,12 @@ class Job {
             if (!first() || !directory_) return;
             std::vector<LineError> errors = setup_.input.errors;
             errors.insert(errors.end(), refused.begin(), refused.end());
-            std::sort(errors.begin(), errors.end(), [](const LineError& a, const LineError& b) { return a.line < b.line; });
+            std::sort(errors.begin(), errors.end(),
+                      [](const LineError& a, const LineError& b) { return a.line < b.line; });
             directory_->write_errors(errors);
-            if (finished) join_responses(index_parts(directory_->parts()), setup_.input.lines, directory_->path() / "responses.jsonl");
+            if (finished)
+                join_responses(index_parts(directory_->parts()), setup_.input.lines,
+                               directory_->path() / "responses.jsonl");
         });
         close_ledger(ledger_, session_, groups_, setup_, loaded_, *runner_, *engine_, clock_);
         report(gather_ledgers(session_, ledger_), finished, refused.size());
@@ -315,18 +349,22 @@ class Job {
         RunReport report = make_report(std::move(provenance), std::move(ledgers), profile_);
         report.requests_total = static_cast<std::int64_t>(setup_.input.lines.size());
         report.requests_failed = static_cast<std::int64_t>(setup_.input.errors.size() + refused);
-        report.requests_done = joined(report.ranks, Witness::requests_done) + static_cast<std::int64_t>(answered_.size());
+        report.requests_done =
+            joined(report.ranks, Witness::requests_done) + static_cast<std::int64_t>(answered_.size());
         const std::string text = report_text(report);
         std::fputs(text.c_str(), stdout);
         if (synthetic_) std::fputs(bench_line(report).c_str(), stdout);
         if (!directory_) return;
         replace_file(directory_->path() / "report.txt", text, true);
         replace_file(directory_->path() / "report.json", report_json(report), true);
-        Progress progress = progress_of({report.requests_total, static_cast<std::int64_t>(answered_.size())}, last_answered_);
+        Progress progress =
+            progress_of({report.requests_total, static_cast<std::int64_t>(answered_.size())}, last_answered_);
         if (finished) progress.done = report.requests_total;
         directory_->write_status(status_of(progress, finished ? "done" : "stopped"));
         directory_->log(finished ? "done" : "stopped by a signal; the same command goes on");
-        if (!finished) std::fprintf(stderr, "argosy: stopped by a signal; what is finished is kept, and the same command goes on.\n");
+        if (!finished)
+            std::fprintf(stderr,
+                         "argosy: stopped by a signal; what is finished is kept, and the same command goes on.\n");
     }
 
     // The last line of a benchmark: rates over the time of the steps, prefill and decode by the time of their phases.
@@ -345,8 +383,10 @@ class Job {
         }
         const double wall = static_cast<double>(work_ns_) * 1e-9;
         const auto rate = [](std::int64_t tokens, double s) { return s > 0 ? static_cast<double>(tokens) / s : 0.0; };
-        return fmt::format("prefill {:.1f} tok/s  decode {:.1f} tok/s  total {:.1f} tok/s\n", rate(tokens_in + tokens_cached, seconds[static_cast<int>(Phase::prefill)]),
-                           rate(tokens_out, seconds[static_cast<int>(Phase::decode)]), rate(tokens_in + tokens_cached + tokens_out, wall));
+        return fmt::format("prefill {:.1f} tok/s  decode {:.1f} tok/s  total {:.1f} tok/s\n",
+                           rate(tokens_in + tokens_cached, seconds[static_cast<int>(Phase::prefill)]),
+                           rate(tokens_out, seconds[static_cast<int>(Phase::decode)]),
+                           rate(tokens_in + tokens_cached + tokens_out, wall));
     }
 
     MpiSession& session_;
@@ -379,7 +419,8 @@ class Job {
 
 }  // namespace
 
-int run_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic, const JobFolders& folders, AccountClock& clock) {
+int run_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic,
+            const JobFolders& folders, AccountClock& clock) {
     Job job(session, settings, synthetic, folders, clock);
     return job.run();
 }

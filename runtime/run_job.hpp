@@ -30,8 +30,10 @@ struct JobFolders {
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitResumable = 75;  // stopped by a signal; the same command goes on
 
-// Returns the exit status. Errors that all ranks agree on are thrown on all; an error within a step ends all ranks. A stop signal (USR1, INT, TERM) ends the job after
-// the step under way. Prints the report, or the plan of a dry run, on rank 0.
-int run_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic, const JobFolders& folders, AccountClock& clock);
+// Returns the exit status. Errors that all ranks agree on are thrown on all; an error within a step ends all ranks. A
+// stop signal (USR1, INT, TERM) ends the job after the step under way. Prints the report, or the plan of a dry run, on
+// rank 0.
+int run_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic,
+            const JobFolders& folders, AccountClock& clock);
 
 }  // namespace argosy

@@ -7,35 +7,58 @@ namespace argosy {
 
 std::string_view name_of(Account account) {
     switch (account) {
-        case Account::launch: return "launch";
-        case Account::load_read: return "load: read";
-        case Account::load_exchange: return "load: exchange";
-        case Account::load_pack: return "load: pack";
-        case Account::tokenize: return "tokenize";
-        case Account::schedule: return "schedule";
-        case Account::attention: return "attention";
-        case Account::dense_block: return "dense block";
-        case Account::router: return "router";
-        case Account::experts: return "experts";
-        case Account::logits: return "logits";
-        case Account::sample: return "sample";
-        case Account::leaf_sum: return "leaf sum";
-        case Account::dispatch_combine: return "dispatch+combine";
-        case Account::step_control: return "step control";
-        case Account::wait: return "wait";
-        case Account::output: return "output";
-        case Account::no_work: return "no work";
-        case Account::shutdown: return "shutdown";
-        case Account::other: return "other";
+        case Account::launch:
+            return "launch";
+        case Account::load_read:
+            return "load: read";
+        case Account::load_exchange:
+            return "load: exchange";
+        case Account::load_pack:
+            return "load: pack";
+        case Account::tokenize:
+            return "tokenize";
+        case Account::schedule:
+            return "schedule";
+        case Account::attention:
+            return "attention";
+        case Account::dense_block:
+            return "dense block";
+        case Account::router:
+            return "router";
+        case Account::experts:
+            return "experts";
+        case Account::logits:
+            return "logits";
+        case Account::sample:
+            return "sample";
+        case Account::leaf_sum:
+            return "leaf sum";
+        case Account::dispatch_combine:
+            return "dispatch+combine";
+        case Account::step_control:
+            return "step control";
+        case Account::wait:
+            return "wait";
+        case Account::output:
+            return "output";
+        case Account::no_work:
+            return "no work";
+        case Account::shutdown:
+            return "shutdown";
+        case Account::other:
+            return "other";
     }
     return "?";
 }
 
 std::string_view name_of(Phase phase) {
     switch (phase) {
-        case Phase::none: return "none";
-        case Phase::prefill: return "prefill";
-        case Phase::decode: return "decode";
+        case Phase::none:
+            return "none";
+        case Phase::prefill:
+            return "prefill";
+        case Phase::decode:
+            return "decode";
     }
     return "?";
 }

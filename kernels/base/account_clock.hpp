@@ -1,4 +1,5 @@
-// The ledger's clock: at any moment a rank is in exactly one account, and switching adds the integer nanoseconds since the last switch to the old one.
+// The ledger's clock: at any moment a rank is in exactly one account, and switching adds the integer nanoseconds since
+// the last switch to the old one.
 #pragma once
 
 #include <array>
@@ -9,33 +10,34 @@ namespace argosy {
 
 // Every account a rank's life can be in. One row of the report each; the name table is in account_clock.cpp.
 enum class Account : std::uint8_t {
-    launch,             // from process start to the first work: MPI start-up, options, request reading
-    load_read,          // checkpoint bytes from the file system
-    load_exchange,      // weights between ranks
-    load_pack,          // weights into the layout that the kernels want
-    tokenize,           // text to tokens
-    schedule,           // deciding what a step does
-    attention,          // norms, qkv, rope, attention, output projection
-    dense_block,        // gate, up and down of dense layers
-    router,             // router and top-k
-    experts,            // grouped expert products and their local joins
-    logits,             // final norm and vocabulary projection
-    sample,             // choosing tokens
-    leaf_sum,           // partial sums and rows between tensor-parallel ranks
-    dispatch_combine,   // rows to experts and back
-    step_control,       // the small word every rank tells all others before a step
-    wait,               // waiting for a later rank, where it can be told from transfer
-    output,             // text, files, reports
-    no_work,            // nothing left to do while others work
-    shutdown,           // closing files, MPI_Finalize
-    other,              // everything not named above
+    launch,            // from process start to the first work: MPI start-up, options, request reading
+    load_read,         // checkpoint bytes from the file system
+    load_exchange,     // weights between ranks
+    load_pack,         // weights into the layout that the kernels want
+    tokenize,          // text to tokens
+    schedule,          // deciding what a step does
+    attention,         // norms, qkv, rope, attention, output projection
+    dense_block,       // gate, up and down of dense layers
+    router,            // router and top-k
+    experts,           // grouped expert products and their local joins
+    logits,            // final norm and vocabulary projection
+    sample,            // choosing tokens
+    leaf_sum,          // partial sums and rows between tensor-parallel ranks
+    dispatch_combine,  // rows to experts and back
+    step_control,      // the small word every rank tells all others before a step
+    wait,              // waiting for a later rank, where it can be told from transfer
+    output,            // text, files, reports
+    no_work,           // nothing left to do while others work
+    shutdown,          // closing files, MPI_Finalize
+    other,             // everything not named above
 };
 inline constexpr int kAccountCount = static_cast<int>(Account::other) + 1;
 
 // "dispatch+combine" and so on; the word used in every table and file.
 std::string_view name_of(Account account);
 
-// Work is billed by what a step was mostly for: accounts inside a step are counted once for prefill rows and once for decode rows.
+// Work is billed by what a step was mostly for: accounts inside a step are counted once for prefill rows and once for
+// decode rows.
 enum class Phase : std::uint8_t { none, prefill, decode };
 inline constexpr int kPhaseCount = 3;
 std::string_view name_of(Phase phase);
@@ -47,7 +49,8 @@ std::int64_t monotonic_ns();
 class AccountClock {
   public:
     // Starts in `first` at start_ns, which may lie in the past: a process's start, read before this object could exist.
-    explicit AccountClock(std::int64_t start_ns, Account first = Account::launch) : start_ns_(start_ns), since_ns_(start_ns), current_(first) {}
+    explicit AccountClock(std::int64_t start_ns, Account first = Account::launch)
+        : start_ns_(start_ns), since_ns_(start_ns), current_(first) {}
 
     // Ends the current account at now_ns and begins `next`; returns the account that ended.
     Account switch_to(Account next, std::int64_t now_ns);

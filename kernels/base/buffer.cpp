@@ -23,7 +23,8 @@ Buffer::Buffer(std::size_t bytes) : bytes_(bytes) {
     if (data_ == nullptr) {
         fail(ErrorKind::system, "No memory for a block of {} bytes. Use more ranks, or a smaller --kv-memory.", bytes);
     }
-    if (alignment == kHugePageBytes) madvise(data_, bytes, MADV_HUGEPAGE);  // advice: a kernel that declines changes nothing
+    if (alignment == kHugePageBytes)
+        madvise(data_, bytes, MADV_HUGEPAGE);  // advice: a kernel that declines changes nothing
 }
 
 Buffer::~Buffer() { std::free(data_); }

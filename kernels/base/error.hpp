@@ -1,4 +1,5 @@
-// Errors: one exception type whose text is a full sentence (what, where, what to do) and whose kind decides the exit status.
+// Errors: one exception type whose text is a full sentence (what, where, what to do) and whose kind decides the exit
+// status.
 #pragma once
 
 #include <fmt/format.h>

@@ -7,7 +7,8 @@
 
 namespace argosy {
 
-// The entry of `names` with the least edit distance to `word`, the first on a tie; "" when none is near (more than half of the word changed).
+// The entry of `names` with the least edit distance to `word`, the first on a tie; "" when none is near (more than half
+// of the word changed).
 std::string nearest(std::string_view word, std::span<const std::string_view> names);
 
 }  // namespace argosy

@@ -13,8 +13,11 @@ int bench_command(const std::vector<std::string>& arguments) {
         JobSettings& settings = options.settings;
         if (settings.model.empty()) settings.model = demo_dir();
         settings.effective = effective_config(settings);
-        const SyntheticWork work{.requests = options.requests, .input_tokens = options.input_tokens, .shared_tokens = options.shared_prefix_tokens,
-                                 .output_tokens = options.output_tokens, .random_weights = options.random_weights};
+        const SyntheticWork work{.requests = options.requests,
+                                 .input_tokens = options.input_tokens,
+                                 .shared_tokens = options.shared_prefix_tokens,
+                                 .output_tokens = options.output_tokens,
+                                 .random_weights = options.random_weights};
         return {.settings = settings, .synthetic = work, .help = {}};
     });
 }

@@ -10,7 +10,7 @@ namespace argosy {
 
 struct Command {
     std::string_view name;
-    std::string_view summary;  // one line of `argosy --help`
+    std::string_view summary;                               // one line of `argosy --help`
     int (*run)(const std::vector<std::string>& arguments);  // returns the exit status; may throw Error
 };
 

@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool has_checkpoint(const fs::path& folder) { return fs::exists(folder / "model.safetensors") || fs::exists(folder / "model.safetensors.index.json"); }
+bool has_checkpoint(const fs::path& folder) {
+    return fs::exists(folder / "model.safetensors") || fs::exists(folder / "model.safetensors.index.json");
+}
 
 void print_tokens(const fs::path& folder, const std::string& file) {
     const Tokenizer tokenizer = load_tokenizer(folder / "tokenizer.json");
@@ -49,8 +51,9 @@ int inspect_command(const std::vector<std::string>& arguments) {
     }
     const ModelPlan plan = plan_model(model);
     const InspectOptions layout{.dp = options.dp, .tp = options.tp, .ep = options.ep, .etp = options.etp};
-    const std::string text = fs::is_directory(model) && has_checkpoint(model) ? inspect_text(plan, match_tensors(tensor_list(plan), open_checkpoint(model)), layout)
-                                                                              : inspect_text(plan, layout);
+    const std::string text = fs::is_directory(model) && has_checkpoint(model)
+                                 ? inspect_text(plan, match_tensors(tensor_list(plan), open_checkpoint(model)), layout)
+                                 : inspect_text(plan, layout);
     std::fputs(text.c_str(), stdout);
     return 0;
 }

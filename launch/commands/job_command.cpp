@@ -43,18 +43,24 @@ int run_job_command(const std::function<JobRequest()>& parse) {
         if (session.rank() == 0) std::fputs(request.help.c_str(), stdout);
         return kExitDone;
     }
-    // From here on an error may be one rank's alone, while the others wait for it: whoever meets it speaks and ends all. Errors that all ranks meet
-    // together are thrown on all of them at the same place; the lowest rank speaks first, the others keep still.
+    // From here on an error may be one rank's alone, while the others wait for it: whoever meets it speaks and ends
+    // all. Errors that all ranks meet together are thrown on all of them at the same place; the lowest rank speaks
+    // first, the others keep still.
     try {
-        return run_job(session, request.settings, request.synthetic, {.cost_profiles = cost_profile_dirs(), .version = kVersion}, clock);
+        return run_job(session, request.settings, request.synthetic,
+                       {.cost_profiles = cost_profile_dirs(), .version = kVersion}, clock);
     } catch (const AgreedError& error) {
         return end_agreed(session, {error.kind(), error.what(), 0});
     } catch (const Error& error) {
-        const std::string where = session.size() > 1 ? fmt::format("rank {} on {}: {}", session.rank(), session.node_name(), error.what()) : error.what();
+        const std::string where =
+            session.size() > 1 ? fmt::format("rank {} on {}: {}", session.rank(), session.node_name(), error.what())
+                               : error.what();
         say(where.c_str());
         session.abort(exit_status(error.kind()));
     } catch (const std::exception& error) {
-        say(fmt::format("rank {} ran into \"{}\", which should not happen. The run directory keeps what was finished.", session.rank(), error.what()).c_str());
+        say(fmt::format("rank {} ran into \"{}\", which should not happen. The run directory keeps what was finished.",
+                        session.rank(), error.what())
+                .c_str());
         session.abort(exit_status(ErrorKind::internal));
     }
 }

@@ -1,4 +1,5 @@
-// The attention half of a layer: norm, qkv with rotary embedding and KV write, paged attention, output projection, sum over tensor-parallel ranks.
+// The attention half of a layer: norm, qkv with rotary embedding and KV write, paged attention, output projection, sum
+// over tensor-parallel ranks.
 #pragma once
 
 #include "kernels/base/buffer.hpp"

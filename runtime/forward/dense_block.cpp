@@ -6,7 +6,9 @@
 namespace argosy {
 
 namespace {
-std::size_t floats(std::int64_t rows, std::int64_t columns) { return static_cast<std::size_t>(rows * columns) * sizeof(float); }
+std::size_t floats(std::int64_t rows, std::int64_t columns) {
+    return static_cast<std::size_t>(rows * columns) * sizeof(float);
+}
 
 // Widest share of a dense layer's columns on this rank; 0: the model has no dense layer.
 std::int64_t columns_max(const RankContext& rank) {
@@ -18,7 +20,8 @@ std::int64_t columns_max(const RankContext& rank) {
 }
 
 bool has_dense(const ModelPlan& plan) {
-    return std::any_of(plan.layers.begin(), plan.layers.end(), [](const LayerPlan& layer) { return layer.kind == LayerKind::dense; });
+    return std::any_of(plan.layers.begin(), plan.layers.end(),
+                       [](const LayerPlan& layer) { return layer.kind == LayerKind::dense; });
 }
 }  // namespace
 
@@ -37,7 +40,12 @@ void DenseBlock::run(int layer, int rows, float* x) {
     float* own_normed = normed + own.begin * plan.hidden;
 
     rank_.clock.switch_to(Account::dense_block);
-    rank_.ops.rms_norm({.rows = static_cast<int>(own.count()), .hidden = plan.hidden, .x = x, .weight = weights.ffn_norm, .eps = plan.rms_eps, .out = own_normed},
+    rank_.ops.rms_norm({.rows = static_cast<int>(own.count()),
+                        .hidden = plan.hidden,
+                        .x = x,
+                        .weight = weights.ffn_norm,
+                        .eps = plan.rms_eps,
+                        .out = own_normed},
                        rank_.stream);
     if (rank_.layout.tp > 1) {
         rank_.clock.switch_to(Account::leaf_sum);
@@ -47,18 +55,35 @@ void DenseBlock::run(int layer, int rows, float* x) {
     const bool has_columns = !weights.down.empty();
     if (has_columns && rows > 0) {
         const std::int32_t group_begin[2] = {0, rows};
-        rank_.ops.gate_up({.groups = 1, .group_begin = group_begin, .row_index = nullptr, .gate = weights.gate.data(), .up = weights.up.data(), .x = normed,
+        rank_.ops.gate_up({.groups = 1,
+                           .group_begin = group_begin,
+                           .row_index = nullptr,
+                           .gate = weights.gate.data(),
+                           .up = weights.up.data(),
+                           .x = normed,
                            .h = hidden_.as<float>()},
                           rank_.stream);
-        rank_.ops.leaf_projection({.groups = 1, .group_begin = group_begin, .weight = weights.down.data(), .x = hidden_.as<float>(), .out = projected_.as<float>()},
+        rank_.ops.leaf_projection({.groups = 1,
+                                   .group_begin = group_begin,
+                                   .weight = weights.down.data(),
+                                   .x = hidden_.as<float>(),
+                                   .out = projected_.as<float>()},
                                   rank_.stream);
     }
     rank_.clock.switch_to(Account::leaf_sum);
-    const std::uint32_t present = present_parts(plan.layers[static_cast<std::size_t>(layer)].intermediate, rank_.layout.tp);
-    leaf_sum_.sum_rows({.rows = rows, .columns = plan.hidden, .present = present, .partial = has_columns ? projected_.as<float>() : nullptr, .residual = x, .out = x},
+    const std::uint32_t present =
+        present_parts(plan.layers[static_cast<std::size_t>(layer)].intermediate, rank_.layout.tp);
+    leaf_sum_.sum_rows({.rows = rows,
+                        .columns = plan.hidden,
+                        .present = present,
+                        .partial = has_columns ? projected_.as<float>() : nullptr,
+                        .residual = x,
+                        .out = x},
                        rank_.stream);
 }
 
-std::int64_t DenseBlock::workspace_bytes() const { return static_cast<std::int64_t>(normed_.bytes() + hidden_.bytes() + projected_.bytes()); }
+std::int64_t DenseBlock::workspace_bytes() const {
+    return static_cast<std::int64_t>(normed_.bytes() + hidden_.bytes() + projected_.bytes());
+}
 
 }  // namespace argosy

@@ -1,4 +1,5 @@
-// The memory behind the KV pool: blocks of kKvBlockTokens tokens, each with all layers of the rank's heads side by side.
+// The memory behind the KV pool: blocks of kKvBlockTokens tokens, each with all layers of the rank's heads side by
+// side.
 #pragma once
 
 #include <cstdint>

@@ -30,7 +30,8 @@ LoadPlan plan_load(std::span<const StoredTensor> stored, int ranks) {
     std::int64_t bytes = 0;
     for (const int index : order) {
         const StoredTensor& tensor = stored[static_cast<std::size_t>(index)];
-        const std::int64_t row_bytes = std::max<std::int64_t>(1, columns_of(tensor) * static_cast<std::int64_t>(size_of(tensor.dtype)));
+        const std::int64_t row_bytes =
+            std::max<std::int64_t>(1, columns_of(tensor) * static_cast<std::int64_t>(size_of(tensor.dtype)));
         const std::int64_t rows_per_piece = std::max<std::int64_t>(1, kPieceBytesMax / row_bytes);
         for (std::int64_t row = 0; row < rows_of(tensor); row += rows_per_piece) {
             const std::int64_t row_end = std::min(row + rows_per_piece, rows_of(tensor));
@@ -53,10 +54,12 @@ LoadPlan plan_load(std::span<const StoredTensor> stored, int ranks) {
 }
 
 TensorSlice overlap(const LoadPiece& piece, const TensorSlice& slice) {
-    return {std::max(piece.row_begin, slice.row_begin), std::min(piece.row_end, slice.row_end), slice.column_begin, slice.column_end};
+    return {std::max(piece.row_begin, slice.row_begin), std::min(piece.row_end, slice.row_end), slice.column_begin,
+            slice.column_end};
 }
 
-std::int64_t bytes_wanted(const LoadPiece& piece, std::span<const TensorHome> homes_of_tensor, std::int64_t element_bytes, unsigned wanted_arenas) {
+std::int64_t bytes_wanted(const LoadPiece& piece, std::span<const TensorHome> homes_of_tensor,
+                          std::int64_t element_bytes, unsigned wanted_arenas) {
     std::int64_t bytes = 0;
     for (const TensorHome& home : homes_of_tensor) {
         if ((wanted_arenas >> static_cast<unsigned>(home.arena) & 1u) == 0) continue;
@@ -67,7 +70,8 @@ std::int64_t bytes_wanted(const LoadPiece& piece, std::span<const TensorHome> ho
 
 std::string describe(const LoadPlan& plan) {
     std::string text = fmt::format("{} pieces in {} rounds; readers:", plan.pieces.size(), plan.rounds);
-    for (std::size_t r = 0; r + 1 < plan.reader_begin.size(); ++r) text += fmt::format(" [{},{})", plan.reader_begin[r], plan.reader_begin[r + 1]);
+    for (std::size_t r = 0; r + 1 < plan.reader_begin.size(); ++r)
+        text += fmt::format(" [{},{})", plan.reader_begin[r], plan.reader_begin[r + 1]);
     return text;
 }
 

@@ -1,9 +1,10 @@
-// Which rank reads which piece of the checkpoint, and whom it goes to: computed before a byte is read, the same on every rank.
+// Which rank reads which piece of the checkpoint, and whom it goes to: computed before a byte is read, the same on
+// every rank.
 //
-// Every weight byte is read from the file system once per job, by one rank, and travels from there to the ranks that keep it. The
-// checkpoint is cut into pieces of whole rows of one tensor; pieces stand in file order, and each rank reads one contiguous stretch of them, so
-// that files are read from front to back by every reader. Example: 3 tensors of 5, 2 and 1 pieces, 2 ranks: rank 0 reads pieces 0..3 (of tensor
-// 0), rank 1 reads piece 4 and the other tensors.
+// Every weight byte is read from the file system once per job, by one rank, and travels from there to the ranks that
+// keep it. The checkpoint is cut into pieces of whole rows of one tensor; pieces stand in file order, and each rank
+// reads one contiguous stretch of them, so that files are read from front to back by every reader. Example: 3 tensors
+// of 5, 2 and 1 pieces, 2 ranks: rank 0 reads pieces 0..3 (of tensor 0), rank 1 reads piece 4 and the other tensors.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +27,9 @@ struct LoadPiece {
 };
 
 struct LoadPlan {
-    std::vector<LoadPiece> pieces;      // in file order; the cut depends on the checkpoint alone, never on the ranks
+    std::vector<LoadPiece> pieces;  // in file order; the cut depends on the checkpoint alone, never on the ranks
     std::vector<std::int64_t> reader_begin;  // [ranks + 1]: rank r reads pieces [reader_begin[r], reader_begin[r+1])
-    std::int64_t rounds = 0;            // most pieces that one rank reads: in round i each rank reads its i-th
+    std::int64_t rounds = 0;                 // most pieces that one rank reads: in round i each rank reads its i-th
     bool operator==(const LoadPlan&) const = default;
 };
 
@@ -42,9 +43,10 @@ std::int64_t columns_of(const StoredTensor& tensor);
 // The part of a piece that a home keeps; empty when they do not meet.
 TensorSlice overlap(const LoadPiece& piece, const TensorSlice& slice);
 
-// Bytes of the parts of `piece` that a rank with these homes is sent: of each home in order, its overlap's rows and columns, dense.
-// `wanted` says which arenas the rank fills (it is their leader); others hold them for it.
-std::int64_t bytes_wanted(const LoadPiece& piece, std::span<const TensorHome> homes_of_tensor, std::int64_t element_bytes, unsigned wanted_arenas);
+// Bytes of the parts of `piece` that a rank with these homes is sent: of each home in order, its overlap's rows and
+// columns, dense. `wanted` says which arenas the rank fills (it is their leader); others hold them for it.
+std::int64_t bytes_wanted(const LoadPiece& piece, std::span<const TensorHome> homes_of_tensor,
+                          std::int64_t element_bytes, unsigned wanted_arenas);
 
 std::string describe(const LoadPlan& plan);
 

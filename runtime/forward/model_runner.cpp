@@ -7,7 +7,9 @@ namespace argosy {
 
 namespace {
 
-std::vector<float> rope_frequencies(const ModelPlan& plan) { return rope_inverse_frequencies(plan.attention.rope, plan.attention.head_dim); }
+std::vector<float> rope_frequencies(const ModelPlan& plan) {
+    return rope_inverse_frequencies(plan.attention.rope, plan.attention.head_dim);
+}
 
 std::size_t rope_size(const ModelPlan& plan, int positions) {
     return static_cast<std::size_t>(positions) * static_cast<std::size_t>(plan.attention.rope.rotary_dim / 2);
@@ -19,27 +21,42 @@ KvSpec kv_spec(const ModelPlan& plan, const HeadShare& heads, DType dtype) {
 
 }  // namespace
 
-ModelRunner::ModelRunner(const ModelPlan& plan, const RankWeights& weights, const Ops& ops, const Stream& stream, const RankLayout& layout, const RankPlace& place,
-                         Groups& groups, AccountClock& clock, const RunnerConfig& config)
+ModelRunner::ModelRunner(const ModelPlan& plan, const RankWeights& weights, const Ops& ops, const Stream& stream,
+                         const RankLayout& layout, const RankPlace& place, Groups& groups, AccountClock& clock,
+                         const RunnerConfig& config)
     : config_(config),
       rope_cos_(rope_size(plan, config.positions)),
       rope_sin_(rope_size(plan, config.positions)),
-      rank_{.plan = plan, .weights = weights, .ops = ops, .stream = stream, .layout = layout, .place = place, .groups = groups, .clock = clock,
-            .heads = head_share(plan, place.tp_rank, layout.tp), .rope_cos = rope_cos_.data(), .rope_sin = rope_sin_.data()},
+      rank_{.plan = plan,
+            .weights = weights,
+            .ops = ops,
+            .stream = stream,
+            .layout = layout,
+            .place = place,
+            .groups = groups,
+            .clock = clock,
+            .heads = head_share(plan, place.tp_rank, layout.tp),
+            .rope_cos = rope_cos_.data(),
+            .rope_sin = rope_sin_.data()},
       cache_(plan, kv_spec(plan, rank_.heads, config.kv_dtype), ops, config.kv_blocks),
       leaf_sum_(*groups.tp, ops),
       attention_(rank_, leaf_sum_, config.rows_max),
       dense_(rank_, leaf_sum_, config.rows_max),
       vocabulary_(rank_),
-      x_(static_cast<std::size_t>((config.rows_max + layout.tp - 1) / layout.tp) * static_cast<std::size_t>(plan.hidden) * sizeof(float)) {
+      x_(static_cast<std::size_t>((config.rows_max + layout.tp - 1) / layout.tp) *
+         static_cast<std::size_t>(plan.hidden) * sizeof(float)) {
     rope_table(rope_frequencies(plan), config.positions, rope_cos_.data(), rope_sin_.data());
     if (plan.moe.experts > 0) moe_ = std::make_unique<MoeBlock>(rank_, config.rows_max, config.exchange_rows);
 }
 
 void ModelRunner::embed(const StepBatch& batch, const RowRange& own) {
     rank_.clock.switch_to(Account::attention);
-    rank_.ops.embed({.rows = static_cast<int>(own.count()), .hidden = rank_.plan.hidden, .token = batch.token.data() + own.begin, .table = rank_.weights.embedding,
-                     .dtype = rank_.weights.embedding_dtype, .out = x_.as<float>()},
+    rank_.ops.embed({.rows = static_cast<int>(own.count()),
+                     .hidden = rank_.plan.hidden,
+                     .token = batch.token.data() + own.begin,
+                     .table = rank_.weights.embedding,
+                     .dtype = rank_.weights.embedding_dtype,
+                     .out = x_.as<float>()},
                     rank_.stream);
 }
 
@@ -79,7 +96,9 @@ void ModelRunner::record_hidden(int layer, const RowRange& own) {
     if (recorder_ == nullptr) return;
     for (std::int64_t r = own.begin; r < own.end; ++r) {
         const RecordedRow row = row_of_(static_cast<int>(r));
-        if (!row.name.empty()) recorder_->hidden(row.name, row.prompt, layer, row.position, x_.as<float>() + (r - own.begin) * rank_.plan.hidden);
+        if (!row.name.empty())
+            recorder_->hidden(row.name, row.prompt, layer, row.position,
+                              x_.as<float>() + (r - own.begin) * rank_.plan.hidden);
     }
 }
 
@@ -88,13 +107,15 @@ void ModelRunner::record_router(int layer, const RowRange& own) {
     const int top_k = rank_.plan.moe.top_k;
     for (std::int64_t r = own.begin; r < own.end; ++r) {
         const RecordedRow row = row_of_(static_cast<int>(r));
-        if (!row.name.empty()) recorder_->router(row.name, row.prompt, layer, row.position, moe_->ids() + (r - own.begin) * top_k, moe_->weights() + (r - own.begin) * top_k);
+        if (!row.name.empty())
+            recorder_->router(row.name, row.prompt, layer, row.position, moe_->ids() + (r - own.begin) * top_k,
+                              moe_->weights() + (r - own.begin) * top_k);
     }
 }
 
 std::int64_t ModelRunner::workspace_bytes() const {
-    return attention_.workspace_bytes() + dense_.workspace_bytes() + vocabulary_.workspace_bytes() + leaf_sum_.workspace_bytes() + (moe_ ? moe_->workspace_bytes() : 0) +
-           static_cast<std::int64_t>(x_.bytes());
+    return attention_.workspace_bytes() + dense_.workspace_bytes() + vocabulary_.workspace_bytes() +
+           leaf_sum_.workspace_bytes() + (moe_ ? moe_->workspace_bytes() : 0) + static_cast<std::int64_t>(x_.bytes());
 }
 
 }  // namespace argosy

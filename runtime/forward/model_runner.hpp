@@ -1,4 +1,5 @@
-// The forward pass of one step on one rank: embedding, layers, vocabulary. Owns the KV cache and every buffer between the ops.
+// The forward pass of one step on one rank: embedding, layers, vocabulary. Owns the KV cache and every buffer between
+// the ops.
 #pragma once
 
 #include <functional>
@@ -18,11 +19,11 @@
 namespace argosy {
 
 struct RunnerConfig {
-    int rows_max = 512;           // rows of a step of this data-parallel group
-    int exchange_rows = 512;      // rows per round of the expert exchange between two ranks
+    int rows_max = 512;       // rows of a step of this data-parallel group
+    int exchange_rows = 512;  // rows per round of the expert exchange between two ranks
     int kv_blocks = 0;
     DType kv_dtype = DType::bf16;
-    int positions = 0;            // longest sequence of the job
+    int positions = 0;  // longest sequence of the job
 };
 
 // The prompt row that a row of the step is, for the recorder; an empty name: none.
@@ -34,12 +35,14 @@ struct RecordedRow {
 
 class ModelRunner {
   public:
-    ModelRunner(const ModelPlan& plan, const RankWeights& weights, const Ops& ops, const Stream& stream, const RankLayout& layout, const RankPlace& place,
-                Groups& groups, AccountClock& clock, const RunnerConfig& config);
+    ModelRunner(const ModelPlan& plan, const RankWeights& weights, const Ops& ops, const Stream& stream,
+                const RankLayout& layout, const RankPlace& place, Groups& groups, AccountClock& clock,
+                const RunnerConfig& config);
     ModelRunner(const ModelRunner&) = delete;
     ModelRunner& operator=(const ModelRunner&) = delete;
 
-    // Collective over the stage; a group without work takes part with an empty batch. Returns results for batch.wanted, on every tensor-parallel rank.
+    // Collective over the stage; a group without work takes part with an empty batch. Returns results for batch.wanted,
+    // on every tensor-parallel rank.
     const std::vector<SampleResult>& run(const StepBatch& batch);
 
     // From now on values of the rows that row_of names go to the recorder.
@@ -47,7 +50,9 @@ class ModelRunner {
 
     std::int64_t kv_bytes() const { return cache_.bytes(); }
     std::int64_t workspace_bytes() const;
-    ExpertExchange::PlannedTraffic exchange_traffic() const { return moe_ ? moe_->planned() : ExpertExchange::PlannedTraffic{}; }
+    ExpertExchange::PlannedTraffic exchange_traffic() const {
+        return moe_ ? moe_->planned() : ExpertExchange::PlannedTraffic{};
+    }
 
   private:
     void embed(const StepBatch& batch, const RowRange& own);

@@ -6,7 +6,9 @@
 namespace argosy {
 
 namespace {
-std::size_t floats(std::int64_t rows, std::int64_t columns) { return static_cast<std::size_t>(rows * columns) * sizeof(float); }
+std::size_t floats(std::int64_t rows, std::int64_t columns) {
+    return static_cast<std::size_t>(rows * columns) * sizeof(float);
+}
 
 ExpertExchange::Config exchange_config(const RankContext& rank, int rows_per_round) {
     return {.placement = contiguous_placement(rank.plan.moe.experts, rank.layout.ep),
@@ -32,9 +34,22 @@ void MoeBlock::run(int layer, int own_rows, float* x) {
     const LayerWeights& weights = rank_.weights.layers[static_cast<std::size_t>(layer)];
 
     rank_.clock.switch_to(Account::router);
-    rank_.ops.rms_norm({.rows = own_rows, .hidden = plan.hidden, .x = x, .weight = weights.ffn_norm, .eps = plan.rms_eps, .out = normed_.as<float>()}, rank_.stream);
-    rank_.ops.route({.rows = own_rows, .experts = plan.moe.experts, .top_k = plan.moe.top_k, .renormalise = plan.moe.renormalise, .x = normed_.as<float>(),
-                     .weight = weights.router, .logits = router_logits_.as<float>(), .ids = ids_.as<std::int32_t>(), .weights = weights_.as<float>()},
+    rank_.ops.rms_norm({.rows = own_rows,
+                        .hidden = plan.hidden,
+                        .x = x,
+                        .weight = weights.ffn_norm,
+                        .eps = plan.rms_eps,
+                        .out = normed_.as<float>()},
+                       rank_.stream);
+    rank_.ops.route({.rows = own_rows,
+                     .experts = plan.moe.experts,
+                     .top_k = plan.moe.top_k,
+                     .renormalise = plan.moe.renormalise,
+                     .x = normed_.as<float>(),
+                     .weight = weights.router,
+                     .logits = router_logits_.as<float>(),
+                     .ids = ids_.as<std::int32_t>(),
+                     .weights = weights_.as<float>()},
                     rank_.stream);
 
     rank_.clock.switch_to(Account::dispatch_combine);
@@ -54,15 +69,26 @@ void MoeBlock::run(int layer, int own_rows, float* x) {
 void MoeBlock::compute(const LayerWeights& weights, const ExpertExchange::Received& in) {
     hidden_.grow(floats(in.grouped_rows, weights.gate[0].spec.n));
     results_.grow(floats(in.grouped_rows, rank_.plan.hidden));
-    rank_.ops.gate_up({.groups = in.groups, .group_begin = in.group_begin, .row_index = in.row_index, .gate = weights.gate.data(), .up = weights.up.data(),
-                       .x = in.x, .h = hidden_.as<float>()},
+    rank_.ops.gate_up({.groups = in.groups,
+                       .group_begin = in.group_begin,
+                       .row_index = in.row_index,
+                       .gate = weights.gate.data(),
+                       .up = weights.up.data(),
+                       .x = in.x,
+                       .h = hidden_.as<float>()},
                       rank_.stream);
-    rank_.ops.leaf_projection({.groups = in.groups, .group_begin = in.group_begin, .weight = weights.down.data(), .x = hidden_.as<float>(), .out = results_.as<float>()},
+    rank_.ops.leaf_projection({.groups = in.groups,
+                               .group_begin = in.group_begin,
+                               .weight = weights.down.data(),
+                               .x = hidden_.as<float>(),
+                               .out = results_.as<float>()},
                               rank_.stream);
 }
 
 std::int64_t MoeBlock::workspace_bytes() const {
-    return exchange_.workspace_bytes() + static_cast<std::int64_t>(normed_.bytes() + router_logits_.bytes() + ids_.bytes() + weights_.bytes() + hidden_.bytes() + results_.bytes());
+    return exchange_.workspace_bytes() +
+           static_cast<std::int64_t>(normed_.bytes() + router_logits_.bytes() + ids_.bytes() + weights_.bytes() +
+                                     hidden_.bytes() + results_.bytes());
 }
 
 }  // namespace argosy

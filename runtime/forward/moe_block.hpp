@@ -1,4 +1,5 @@
-// The feed-forward half of an MoE layer: norm, router, rows to their experts, grouped products, results back and joined.
+// The feed-forward half of an MoE layer: norm, router, rows to their experts, grouped products, results back and
+// joined.
 #pragma once
 
 #include "kernels/base/buffer.hpp"

@@ -1,4 +1,5 @@
-// What every part of the forward pass needs of its rank: model, weights, place, communicators, ops, clock. Plain references; the engine owns them all.
+// What every part of the forward pass needs of its rank: model, weights, place, communicators, ops, clock. Plain
+// references; the engine owns them all.
 #pragma once
 
 #include <vector>
@@ -15,9 +16,9 @@ namespace argosy {
 
 // The rank's share of the attention heads.
 struct HeadShare {
-    HeadRange q;                            // global query heads
-    HeadRange kv;                           // global kv heads
-    std::vector<std::int32_t> q_to_kv;      // [q.count()] local kv head of each local query head
+    HeadRange q;                        // global query heads
+    HeadRange kv;                       // global kv heads
+    std::vector<std::int32_t> q_to_kv;  // [q.count()] local kv head of each local query head
 };
 HeadShare head_share(const ModelPlan& plan, int tp_rank, int tp);
 
@@ -36,6 +37,8 @@ struct RankContext {
 };
 
 // The rows of a step of `rows` that this rank owns in the residual stream.
-inline RowRange own_rows(const RankContext& rank, int rows) { return row_share(rows, rank.place.tp_rank, rank.layout.tp); }
+inline RowRange own_rows(const RankContext& rank, int rows) {
+    return row_share(rows, rank.place.tp_rank, rank.layout.tp);
+}
 
 }  // namespace argosy

@@ -18,7 +18,8 @@ namespace {
 class Handle {
   public:
     Handle(hid_t id, herr_t (*close)(hid_t), const std::string& what) : id_(id), close_(close) {
-        if (id < 0) fail(ErrorKind::system, "HDF5 cannot handle {}. Check that the disk has room and the file is whole.", what);
+        if (id < 0)
+            fail(ErrorKind::system, "HDF5 cannot handle {}. Check that the disk has room and the file is whole.", what);
     }
     ~Handle() { close_(id_); }
     Handle(const Handle&) = delete;
@@ -35,7 +36,8 @@ void write_array(hid_t group, const char* name, hid_t type, const std::vector<T>
     if (values.empty()) return;
     const Handle space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose, name);
     const Handle set(H5Dcreate2(group, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose, name);
-    if (H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) fail(ErrorKind::system, "HDF5 cannot write {}. Check that the disk has room.", name);
+    if (H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)
+        fail(ErrorKind::system, "HDF5 cannot write {}. Check that the disk has room.", name);
 }
 
 template <class T>
@@ -44,7 +46,8 @@ std::vector<T> read_array(hid_t group, const char* name, hid_t type) {
     const Handle set(H5Dopen2(group, name, H5P_DEFAULT), H5Dclose, name);
     const Handle space(H5Dget_space(set), H5Sclose, name);
     std::vector<T> values(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space)));
-    if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) fail(ErrorKind::input, "HDF5 cannot read {}. The record is damaged; run again.", name);
+    if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)
+        fail(ErrorKind::input, "HDF5 cannot read {}. The record is damaged; run again.", name);
     return values;
 }
 
@@ -79,11 +82,13 @@ void Recorder::write(const fs::path& folder, int world_rank) const {
     for (const auto& [name, request] : requests_) {
         std::string group_name = name;
         std::replace(group_name.begin(), group_name.end(), '/', '_');  // a slash would make a group within a group
-        const Handle group(H5Gcreate2(file, group_name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Gclose, group_name);
+        const Handle group(H5Gcreate2(file, group_name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Gclose,
+                           group_name);
         const auto t = static_cast<hsize_t>(request.tokens.size());
         write_array(group, "tokens", H5T_NATIVE_INT32, request.tokens, {t});
         write_array(group, "logits", H5T_NATIVE_FLOAT, request.logits, {t, static_cast<hsize_t>(plan_.vocab_size)});
-        write_array(group, "hidden_states", H5T_NATIVE_FLOAT, request.hidden_states, {layers + 1, t, static_cast<hsize_t>(plan_.hidden)});
+        write_array(group, "hidden_states", H5T_NATIVE_FLOAT, request.hidden_states,
+                    {layers + 1, t, static_cast<hsize_t>(plan_.hidden)});
         write_array(group, "router_ids", H5T_NATIVE_INT32, request.router_ids, {layers, t, top_k});
         write_array(group, "router_weights", H5T_NATIVE_FLOAT, request.router_weights, {layers, t, top_k});
     }

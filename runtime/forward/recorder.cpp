@@ -28,21 +28,26 @@ RecordedRequest& Recorder::of(const std::string& name, std::span<const std::int3
         for (std::size_t layer = 0; layer < layers; ++layer) {
             if (plan_.layers[layer].kind == LayerKind::moe) continue;
             std::fill_n(request.router_ids.begin() + static_cast<std::ptrdiff_t>(layer * t * top_k), t * top_k, -1);
-            std::fill_n(request.router_weights.begin() + static_cast<std::ptrdiff_t>(layer * t * top_k), t * top_k, 0.0f);
+            std::fill_n(request.router_weights.begin() + static_cast<std::ptrdiff_t>(layer * t * top_k), t * top_k,
+                        0.0f);
         }
     }
     return request;
 }
 
-void Recorder::hidden(const std::string& name, std::span<const std::int32_t> tokens, int layer, int position, const float* row) {
+void Recorder::hidden(const std::string& name, std::span<const std::int32_t> tokens, int layer, int position,
+                      const float* row) {
     if (!what_.hidden) return;
-    const std::size_t at = (static_cast<std::size_t>(layer) * tokens.size() + static_cast<std::size_t>(position)) * static_cast<std::size_t>(plan_.hidden);
+    const std::size_t at = (static_cast<std::size_t>(layer) * tokens.size() + static_cast<std::size_t>(position)) *
+                           static_cast<std::size_t>(plan_.hidden);
     std::copy_n(row, plan_.hidden, of(name, tokens).hidden_states.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
-void Recorder::router(const std::string& name, std::span<const std::int32_t> tokens, int layer, int position, const std::int32_t* ids, const float* weights) {
+void Recorder::router(const std::string& name, std::span<const std::int32_t> tokens, int layer, int position,
+                      const std::int32_t* ids, const float* weights) {
     if (!what_.router) return;
-    const std::size_t at = (static_cast<std::size_t>(layer) * tokens.size() + static_cast<std::size_t>(position)) * static_cast<std::size_t>(plan_.moe.top_k);
+    const std::size_t at = (static_cast<std::size_t>(layer) * tokens.size() + static_cast<std::size_t>(position)) *
+                           static_cast<std::size_t>(plan_.moe.top_k);
     RecordedRequest& request = of(name, tokens);
     std::copy_n(ids, plan_.moe.top_k, request.router_ids.begin() + static_cast<std::ptrdiff_t>(at));
     std::copy_n(weights, plan_.moe.top_k, request.router_weights.begin() + static_cast<std::ptrdiff_t>(at));

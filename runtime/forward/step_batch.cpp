@@ -20,17 +20,22 @@ SampleRow sample_row(const Request& request, int sample, int position) {
 namespace {
 
 // The rows of a span whose logits are wanted. A prompt's last row scores nothing: what comes after it is sampled.
-void add_wanted(const StepSpan& span, int span_index, const Sequence& sequence, const Request& request, bool every_prompt_row, std::vector<WantedRow>& wanted) {
+void add_wanted(const StepSpan& span, int span_index, const Sequence& sequence, const Request& request,
+                bool every_prompt_row, std::vector<WantedRow>& wanted) {
     const int prompt_tokens = static_cast<int>(request.prompt.size());
     for (int i = 0; i < span.rows; ++i) {
         const bool last = i == span.rows - 1;
         const int next = span.first_position + i + 1;
-        WantedRow row{.row = span.row_begin + i, .span = span_index, .samples = span.samples && last, .scores = false,
+        WantedRow row{.row = span.row_begin + i,
+                      .span = span_index,
+                      .samples = span.samples && last,
+                      .scores = false,
                       .how = sample_row(request, sequence.sample, next)};
         row.scores = span.logits == LogitRows::all && !row.samples && next < prompt_tokens;
         const bool recorded = every_prompt_row && next <= prompt_tokens;
         if (!row.samples && !row.scores && !recorded) continue;
-        if (!row.samples) row.how.forced_token = next < prompt_tokens ? request.prompt[static_cast<std::size_t>(next)] : 0;
+        if (!row.samples)
+            row.how.forced_token = next < prompt_tokens ? request.prompt[static_cast<std::size_t>(next)] : 0;
         wanted.push_back(row);
     }
 }
@@ -49,9 +54,14 @@ StepBatch make_batch(const StepPlan& plan, const Scheduler& scheduler, bool ever
         for (int i = 0; i < span.rows; ++i) {
             const int position = span.first_position + i;
             batch.position.push_back(position);
-            batch.kv_slot.push_back(std::int64_t{blocks[static_cast<std::size_t>(position / kKvBlockTokens)]} * kKvBlockTokens + position % kKvBlockTokens);
+            batch.kv_slot.push_back(std::int64_t{blocks[static_cast<std::size_t>(position / kKvBlockTokens)]} *
+                                        kKvBlockTokens +
+                                    position % kKvBlockTokens);
         }
-        batch.spans.push_back({.row_begin = span.row_begin, .rows = span.rows, .first_position = span.first_position, .blocks = blocks.data()});
+        batch.spans.push_back({.row_begin = span.row_begin,
+                               .rows = span.rows,
+                               .first_position = span.first_position,
+                               .blocks = blocks.data()});
         if (span.logits == LogitRows::none && !every_prompt_row) continue;
         const Sequence& sequence = scheduler.sequence(span.sequence);
         add_wanted(span, static_cast<int>(s), sequence, scheduler.request_of(sequence), every_prompt_row, batch.wanted);

@@ -1,4 +1,5 @@
-// One step's work as the ops want it: arrays per row, spans of attention, and the rows whose logits are wanted. Made from a StepPlan by a pure function.
+// One step's work as the ops want it: arrays per row, spans of attention, and the rows whose logits are wanted. Made
+// from a StepPlan by a pure function.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@ namespace argosy {
 
 // A row whose logits are needed, and what for.
 struct WantedRow {
-    int row = 0;        // of the step
-    int span = 0;       // of the plan
+    int row = 0;           // of the step
+    int span = 0;          // of the plan
     bool samples = false;  // gives the sequence's next token
     bool scores = false;   // scores the prompt's next token for the answer; neither: wanted by the recorder alone
     SampleRow how;
@@ -33,8 +34,8 @@ struct StepBatch {
 // How a request's tokens are chosen, for its next token at `position` of sample `sample`.
 SampleRow sample_row(const Request& request, int sample, int position);
 
-// `plan` as arrays. Of a span whose every row is wanted, row i scores the prompt token after it. With every_prompt_row the logits of all prompt
-// rows are computed, for the recorder.
+// `plan` as arrays. Of a span whose every row is wanted, row i scores the prompt token after it. With every_prompt_row
+// the logits of all prompt rows are computed, for the recorder.
 StepBatch make_batch(const StepPlan& plan, const Scheduler& scheduler, bool every_prompt_row);
 
 }  // namespace argosy

@@ -1,4 +1,5 @@
-// The end of a step: final norm, vocabulary projection split over tensor-parallel ranks, whole rows of logits brought together, and tokens chosen.
+// The end of a step: final norm, vocabulary projection split over tensor-parallel ranks, whole rows of logits brought
+// together, and tokens chosen.
 #pragma once
 
 #include <functional>
@@ -18,9 +19,10 @@ class Vocabulary {
     // Sees whole rows of logits on the rank that samples them: index into `wanted`, logits [vocab].
     using Observer = std::function<void(std::size_t wanted, const float* logits)>;
 
-    // x [own rows of `rows`, hidden] is the state before the final norm. results[i] belongs to wanted[i] (by rising row), on every tensor-parallel
-    // rank. Collective over the group.
-    void run(int rows, std::span<const WantedRow> wanted, const float* x, std::vector<SampleResult>& results, const Observer& observer);
+    // x [own rows of `rows`, hidden] is the state before the final norm. results[i] belongs to wanted[i] (by rising
+    // row), on every tensor-parallel rank. Collective over the group.
+    void run(int rows, std::span<const WantedRow> wanted, const float* x, std::vector<SampleResult>& results,
+             const Observer& observer);
 
     std::int64_t workspace_bytes() const;
 
@@ -30,13 +32,13 @@ class Vocabulary {
     const float* project(const Chunk& chunk, const float* normed);
 
     RankContext& rank_;
-    int chunk_rows_;  // rows of logits that are whole in memory at once
-    Buffer own_;      // [chunk rows, hidden] this rank's wanted rows, normed
-    Buffer normed_;   // [chunk rows, hidden]
-    Buffer part_;     // [chunk rows, vocabulary rows of this rank]
-    Buffer received_; // the other ranks' parts of the rows sampled here
-    Buffer logits_;   // [rows sampled here, vocab]
-    Buffer scratch_;  // of the sampler
+    int chunk_rows_;   // rows of logits that are whole in memory at once
+    Buffer own_;       // [chunk rows, hidden] this rank's wanted rows, normed
+    Buffer normed_;    // [chunk rows, hidden]
+    Buffer part_;      // [chunk rows, vocabulary rows of this rank]
+    Buffer received_;  // the other ranks' parts of the rows sampled here
+    Buffer logits_;    // [rows sampled here, vocab]
+    Buffer scratch_;   // of the sampler
 };
 
 }  // namespace argosy

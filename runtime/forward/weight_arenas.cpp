@@ -24,8 +24,10 @@ bool is_vector(TensorRole role) {
         case TensorRole::k_norm:
         case TensorRole::q_bias:
         case TensorRole::k_bias:
-        case TensorRole::v_bias: return true;
-        default: return false;
+        case TensorRole::v_bias:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -36,11 +38,14 @@ Part part_of(TensorRole role) {
     switch (role) {
         case TensorRole::q_proj:
         case TensorRole::k_proj:
-        case TensorRole::v_proj: return Part::qkv;
+        case TensorRole::v_proj:
+            return Part::qkv;
         case TensorRole::q_bias:
         case TensorRole::k_bias:
-        case TensorRole::v_bias: return Part::qkv_bias;
-        default: return Part::whole;
+        case TensorRole::v_bias:
+            return Part::qkv_bias;
+        default:
+            return Part::whole;
     }
 }
 
@@ -52,11 +57,14 @@ Arena arena_of(const TensorSpec& tensor) {
         case TensorRole::final_norm:
         case TensorRole::q_norm:
         case TensorRole::k_norm:
-        case TensorRole::router: return Arena::common;
+        case TensorRole::router:
+            return Arena::common;
         case TensorRole::gate_proj:
         case TensorRole::up_proj:
-        case TensorRole::down_proj: return tensor.expert >= 0 ? Arena::experts : Arena::attention;
-        default: return Arena::attention;
+        case TensorRole::down_proj:
+            return tensor.expert >= 0 ? Arena::experts : Arena::attention;
+        default:
+            return Arena::attention;
     }
 }
 
@@ -69,7 +77,13 @@ class Builder {
         layout_.stored.push_back(dtype);
         const TensorSlice slice = slice_of(plan_, tensor, share_);
         if (slice.empty()) return;
-        TensorHome home{.tensor = index, .slice = slice, .arena = arena_of(tensor), .kind = HomeKind::matrix, .offset = 0, .spec = {}, .row_begin = 0};
+        TensorHome home{.tensor = index,
+                        .slice = slice,
+                        .arena = arena_of(tensor),
+                        .kind = HomeKind::matrix,
+                        .offset = 0,
+                        .spec = {},
+                        .row_begin = 0};
         if (tensor.role == TensorRole::embedding) {
             home.kind = HomeKind::raw;
             home.offset = take(home.arena, slice.elements() * static_cast<std::int64_t>(size_of(dtype)));
@@ -86,14 +100,20 @@ class Builder {
     void place_tied_head(int embedding_index, DType dtype) {
         const VocabRange rows = vocab_of(plan_, share_.tp_rank, share_.tp);
         if (rows.empty()) return;
-        TensorHome home{.tensor = embedding_index, .slice = {rows.begin, rows.end, 0, plan_.hidden}, .arena = Arena::attention, .kind = HomeKind::matrix,
-                        .offset = 0, .spec = {rows.count(), plan_.hidden, packed_dtype(dtype), {}}, .row_begin = 0};
+        TensorHome home{.tensor = embedding_index,
+                        .slice = {rows.begin, rows.end, 0, plan_.hidden},
+                        .arena = Arena::attention,
+                        .kind = HomeKind::matrix,
+                        .offset = 0,
+                        .spec = {rows.count(), plan_.hidden, packed_dtype(dtype), {}},
+                        .row_begin = 0};
         home.offset = take(home.arena, static_cast<std::int64_t>(ops_.packed_bytes(home.spec)));
         layout_.homes.push_back(home);
     }
 
     ArenaLayout finish() {
-        std::stable_sort(layout_.homes.begin(), layout_.homes.end(), [](const TensorHome& a, const TensorHome& b) { return a.tensor < b.tensor; });
+        std::stable_sort(layout_.homes.begin(), layout_.homes.end(),
+                         [](const TensorHome& a, const TensorHome& b) { return a.tensor < b.tensor; });
         return std::move(layout_);
     }
 
@@ -106,14 +126,17 @@ class Builder {
     }
 
     std::int64_t qkv_rows() const {
-        const std::int64_t heads = q_heads_of(plan_, share_.tp_rank, share_.tp).count() + 2 * std::int64_t{kv_heads_of(plan_, share_.tp_rank, share_.tp).count()};
+        const std::int64_t heads = q_heads_of(plan_, share_.tp_rank, share_.tp).count() +
+                                   2 * std::int64_t{kv_heads_of(plan_, share_.tp_rank, share_.tp).count()};
         return heads * plan_.attention.head_dim;
     }
 
     // First packed row of q, k or v.
     std::int64_t qkv_row_begin(TensorRole role) const {
-        const std::int64_t q = std::int64_t{q_heads_of(plan_, share_.tp_rank, share_.tp).count()} * plan_.attention.head_dim;
-        const std::int64_t kv = std::int64_t{kv_heads_of(plan_, share_.tp_rank, share_.tp).count()} * plan_.attention.head_dim;
+        const std::int64_t q =
+            std::int64_t{q_heads_of(plan_, share_.tp_rank, share_.tp).count()} * plan_.attention.head_dim;
+        const std::int64_t kv =
+            std::int64_t{kv_heads_of(plan_, share_.tp_rank, share_.tp).count()} * plan_.attention.head_dim;
         if (role == TensorRole::k_proj || role == TensorRole::k_bias) return q;
         if (role == TensorRole::v_proj || role == TensorRole::v_bias) return q + kv;
         return 0;
@@ -132,7 +155,10 @@ class Builder {
     }
 
     void place_matrix(const TensorSpec& tensor, DType dtype, TensorHome& home) {
-        home.spec = {home.slice.row_end - home.slice.row_begin, home.slice.column_end - home.slice.column_begin, packed_dtype(dtype), {}};
+        home.spec = {home.slice.row_end - home.slice.row_begin,
+                     home.slice.column_end - home.slice.column_begin,
+                     packed_dtype(dtype),
+                     {}};
         if (tensor.role == TensorRole::o_proj) home.spec.cut = attention_leaves(plan_, share_.tp_rank, share_.tp).cut;
         if (tensor.role == TensorRole::down_proj) {
             home.spec.cut = tensor.expert >= 0 ? expert_leaves(plan_, share_.etp_rank, share_.etp).cut
@@ -159,24 +185,30 @@ class Builder {
 }  // namespace
 
 std::uint64_t arena_key(Arena arena, const LayoutShare& share) {
-    const auto key = [&](std::uint64_t a, std::uint64_t b) { return (static_cast<std::uint64_t>(arena) << 48) | (a << 24) | b; };
+    const auto key = [&](std::uint64_t a, std::uint64_t b) {
+        return (static_cast<std::uint64_t>(arena) << 48) | (a << 24) | b;
+    };
     switch (arena) {
-        case Arena::common: return key(0, 0);
-        case Arena::attention: return key(static_cast<std::uint64_t>(share.tp), static_cast<std::uint64_t>(share.tp_rank));
-        case Arena::experts: return key(static_cast<std::uint64_t>(share.ep_rank), static_cast<std::uint64_t>(share.etp_rank));
+        case Arena::common:
+            return key(0, 0);
+        case Arena::attention:
+            return key(static_cast<std::uint64_t>(share.tp), static_cast<std::uint64_t>(share.tp_rank));
+        case Arena::experts:
+            return key(static_cast<std::uint64_t>(share.ep_rank), static_cast<std::uint64_t>(share.etp_rank));
     }
     return 0;
 }
 
-ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> tensors, std::span<const DType> dtypes, const LayoutShare& share,
-                           const Ops& ops) {
+ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> tensors, std::span<const DType> dtypes,
+                           const LayoutShare& share, const Ops& ops) {
     Builder builder(plan, share, ops);
     int embedding = -1;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         if (tensors[i].role == TensorRole::embedding) embedding = static_cast<int>(i);
         builder.place(tensors[i], static_cast<int>(i), dtypes[i]);
     }
-    if (plan.tie_embeddings && embedding >= 0) builder.place_tied_head(embedding, dtypes[static_cast<std::size_t>(embedding)]);
+    if (plan.tie_embeddings && embedding >= 0)
+        builder.place_tied_head(embedding, dtypes[static_cast<std::size_t>(embedding)]);
     return builder.finish();
 }
 
@@ -199,23 +231,49 @@ RankWeights view_weights(const ModelPlan& plan, std::span<const TensorSpec> tens
                     weights.embedding_dtype = layout.stored[static_cast<std::size_t>(home.tensor)];
                 }
                 break;
-            case TensorRole::final_norm: weights.final_norm = vector; break;
-            case TensorRole::lm_head: weights.head = matrix; break;
-            case TensorRole::attn_norm: layer->attn_norm = vector; break;
-            case TensorRole::ffn_norm: layer->ffn_norm = vector; break;
-            case TensorRole::q_norm: layer->q_norm = vector; break;
-            case TensorRole::k_norm: layer->k_norm = vector; break;
+            case TensorRole::final_norm:
+                weights.final_norm = vector;
+                break;
+            case TensorRole::lm_head:
+                weights.head = matrix;
+                break;
+            case TensorRole::attn_norm:
+                layer->attn_norm = vector;
+                break;
+            case TensorRole::ffn_norm:
+                layer->ffn_norm = vector;
+                break;
+            case TensorRole::q_norm:
+                layer->q_norm = vector;
+                break;
+            case TensorRole::k_norm:
+                layer->k_norm = vector;
+                break;
             case TensorRole::q_bias:
             case TensorRole::k_bias:
-            case TensorRole::v_bias: layer->qkv_bias = vector; break;
+            case TensorRole::v_bias:
+                layer->qkv_bias = vector;
+                break;
             case TensorRole::q_proj:
             case TensorRole::k_proj:
-            case TensorRole::v_proj: layer->qkv = matrix; break;
-            case TensorRole::o_proj: layer->o = matrix; break;
-            case TensorRole::router: layer->router = matrix; break;
-            case TensorRole::gate_proj: layer->gate.push_back(matrix); break;
-            case TensorRole::up_proj: layer->up.push_back(matrix); break;
-            case TensorRole::down_proj: layer->down.push_back(matrix); break;
+            case TensorRole::v_proj:
+                layer->qkv = matrix;
+                break;
+            case TensorRole::o_proj:
+                layer->o = matrix;
+                break;
+            case TensorRole::router:
+                layer->router = matrix;
+                break;
+            case TensorRole::gate_proj:
+                layer->gate.push_back(matrix);
+                break;
+            case TensorRole::up_proj:
+                layer->up.push_back(matrix);
+                break;
+            case TensorRole::down_proj:
+                layer->down.push_back(matrix);
+                break;
         }
     }
     return weights;

@@ -3,8 +3,9 @@
 // Ranks that need the same arena on one NUMA domain share one copy of it (parallel/node_memory.hpp):
 //
 //     common      embedding, norms, router            the same on every rank of the job
-//     attention   qkv, output, dense FFN, vocabulary  the same for equal tp rank: data-parallel groups and replicas share it
-//     experts     gate, up and down of the experts    the same for equal (ep rank, etp rank): replicas share it
+//     attention   qkv, output, dense FFN, vocabulary  the same for equal tp rank: data-parallel groups and replicas
+//     share it experts     gate, up and down of the experts    the same for equal (ep rank, etp rank): replicas share
+//     it
 #pragma once
 
 #include <array>
@@ -34,14 +35,15 @@ enum class HomeKind : std::uint8_t {
     raw,     // as stored: the embedding, which is looked up, not multiplied
 };
 
-// One place where (a slice of) a stored tensor goes. A tied embedding has two: raw rows, and rows of the vocabulary projection.
+// One place where (a slice of) a stored tensor goes. A tied embedding has two: raw rows, and rows of the vocabulary
+// projection.
 struct TensorHome {
     int tensor = 0;  // index into tensor_list(plan)
     TensorSlice slice;
     Arena arena = Arena::common;
     HomeKind kind = HomeKind::raw;
-    std::int64_t offset = 0;     // bytes from the arena's start to the matrix, vector or table
-    MatrixSpec spec;             // kind matrix: of the whole packed matrix, of which this tensor may be a part (q, k, v)
+    std::int64_t offset = 0;  // bytes from the arena's start to the matrix, vector or table
+    MatrixSpec spec;          // kind matrix: of the whole packed matrix, of which this tensor may be a part (q, k, v)
     std::int64_t row_begin = 0;  // kind matrix: packed row of the slice's first row; kind vector: element of its first
     bool operator==(const TensorHome&) const = default;
 };
@@ -54,10 +56,11 @@ struct ArenaLayout {
 };
 
 // dtypes[i]: the format in which tensor_list(plan)[i] is stored; f16 is widened to f32 in matrices.
-ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> tensors, std::span<const DType> dtypes, const LayoutShare& share,
-                           const Ops& ops);
+ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> tensors, std::span<const DType> dtypes,
+                           const LayoutShare& share, const Ops& ops);
 
-// ---- what forward reads -----------------------------------------------------------------------------------------------------------
+// ---- what forward reads
+// -----------------------------------------------------------------------------------------------------------
 
 struct LayerWeights {
     const float* attn_norm = nullptr;  // [hidden]
@@ -67,8 +70,9 @@ struct LayerWeights {
     const float* qkv_bias = nullptr;   // [n] or null
     WeightMatrix qkv;                  // data null: this rank has no heads
     WeightMatrix o;
-    WeightMatrix router;               // MoE layers
-    std::vector<WeightMatrix> gate;    // [experts of this rank], or one for a dense layer; empty: this rank has no columns
+    WeightMatrix router;  // MoE layers
+    std::vector<WeightMatrix>
+        gate;  // [experts of this rank], or one for a dense layer; empty: this rank has no columns
     std::vector<WeightMatrix> up;
     std::vector<WeightMatrix> down;
 };

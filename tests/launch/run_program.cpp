@@ -37,14 +37,16 @@ ProgramResult run_program(const ProgramCall& call) {
     std::string command = "env";
     for (const std::string& setting : call.environment) command += " " + quoted(setting);
     if (call.ranks > 0) {
-        command += " " + quoted((source_dir() / "tests/support/mpirun.sh").string()) + fmt::format(" {} {}", call.timeout_s, call.ranks);
+        command += " " + quoted((source_dir() / "tests/support/mpirun.sh").string()) +
+                   fmt::format(" {} {}", call.timeout_s, call.ranks);
     } else {
         command += fmt::format(" timeout -k 2 {}", call.timeout_s);
     }
     for (const std::string& word : call.before) command += " " + quoted(word);
     command += " " + quoted(program_path().string());
     for (const std::string& word : call.arguments) command += " " + quoted(word);
-    command += " </dev/null >" + quoted((temp.path() / "out").string()) + " 2>" + quoted((temp.path() / "err").string());
+    command +=
+        " </dev/null >" + quoted((temp.path() / "out").string()) + " 2>" + quoted((temp.path() / "err").string());
     const auto start = std::chrono::steady_clock::now();
     const int status = std::system(command.c_str());
     ProgramResult result;
@@ -56,7 +58,8 @@ ProgramResult run_program(const ProgramCall& call) {
 }
 
 std::string request_line(const std::string& id, const std::vector<int>& prompt, int max_tokens, const json& extra) {
-    json body = {{"model", "test"}, {"prompt", prompt}, {"max_tokens", max_tokens}, {"temperature", 0}, {"return_token_ids", true}, {"logprobs", 0}};
+    json body = {{"model", "test"},  {"prompt", prompt},         {"max_tokens", max_tokens},
+                 {"temperature", 0}, {"return_token_ids", true}, {"logprobs", 0}};
     body.update(extra);
     const json line = {{"custom_id", id}, {"method", "POST"}, {"url", "/v1/completions"}, {"body", body}};
     return line.dump() + "\n";

@@ -10,23 +10,24 @@
 namespace argosy::test {
 
 struct ProgramResult {
-    int status = -1;      // exit status of the program, 128 + signal when it was killed
-    std::string out;      // stdout
-    std::string err;      // stderr
+    int status = -1;  // exit status of the program, 128 + signal when it was killed
+    std::string out;  // stdout
+    std::string err;  // stderr
     double seconds = 0;
 };
 
 struct ProgramCall {
-    std::vector<std::string> arguments;             // after "argosy"
-    int ranks = 0;                                  // 0: without mpirun
-    std::vector<std::string> environment;           // "NAME=VALUE"
-    std::vector<std::string> before;                // words before the program: an emulator, strace
+    std::vector<std::string> arguments;    // after "argosy"
+    int ranks = 0;                         // 0: without mpirun
+    std::vector<std::string> environment;  // "NAME=VALUE"
+    std::vector<std::string> before;       // words before the program: an emulator, strace
     int timeout_s = 120;
 };
 ProgramResult run_program(const ProgramCall& call);
 
 // A request line of prompt token ids, greedy unless `extra` says otherwise; extra members replace.
-std::string request_line(const std::string& id, const std::vector<int>& prompt, int max_tokens, const nlohmann::json& extra = nlohmann::json::object());
+std::string request_line(const std::string& id, const std::vector<int>& prompt, int max_tokens,
+                         const nlohmann::json& extra = nlohmann::json::object());
 
 void write_text(const std::filesystem::path& path, const std::string& text);
 std::string read_text(const std::filesystem::path& path);

@@ -1,4 +1,5 @@
-// Right: small models of every family, run through the whole program in several layouts, against the reference values of their authors' definition.
+// Right: small models of every family, run through the whole program in several layouts, against the reference values
+// of their authors' definition.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -23,19 +24,40 @@ struct Layout {
     std::string options;
 };
 
-const std::vector<Layout> kMoeLayouts = {{0, ""},         {2, "--tp 2"}, {2, "--ep 2"},          {2, "--dp 2"},          {2, "--replicas 2"}, {4, "--tp 4"},
-                                         {4, "--dp 4"},   {4, "--ep 4"}, {4, "--tp 2 --dp 2"},   {4, "--tp 4 --etp 2"},  {2, "--tp 2 --etp 2"}, {4, "--replicas 2 --tp 2"}};
-const std::vector<Layout> kDenseLayouts = {{0, ""}, {2, "--tp 2"}, {2, "--dp 2"}, {2, "--replicas 2"}, {4, "--tp 4"}, {4, "--tp 2 --dp 2"}};
+const std::vector<Layout> kMoeLayouts = {{0, ""},
+                                         {2, "--tp 2"},
+                                         {2, "--ep 2"},
+                                         {2, "--dp 2"},
+                                         {2, "--replicas 2"},
+                                         {4, "--tp 4"},
+                                         {4, "--dp 4"},
+                                         {4, "--ep 4"},
+                                         {4, "--tp 2 --dp 2"},
+                                         {4, "--tp 4 --etp 2"},
+                                         {2, "--tp 2 --etp 2"},
+                                         {4, "--replicas 2 --tp 2"}};
+const std::vector<Layout> kDenseLayouts = {{0, ""},       {2, "--tp 2"},       {2, "--dp 2"}, {2, "--replicas 2"},
+                                           {4, "--tp 4"}, {4, "--tp 2 --dp 2"}};
 
 // Runs the requests and returns the run directory's content through `look`.
-void run_layout(const fs::path& model, const std::string& requests, const Layout& layout, const std::string& record, const std::function<void(const fs::path&)>& look) {
+void run_layout(const fs::path& model, const std::string& requests, const Layout& layout, const std::string& record,
+                const std::function<void(const fs::path&)>& look) {
     INFO("layout: " << layout.ranks << " ranks " << layout.options);
     const TempDir temp;
     write_text(temp.path() / "requests.jsonl", requests);
     ProgramCall call;
     call.ranks = layout.ranks;
-    call.arguments = {"run", "--model", model.string(), "--input", (temp.path() / "requests.jsonl").string(), "--run-dir", (temp.path() / "run").string(),
-                      "--numerics", "exact", "--kv-dtype", "f32"};
+    call.arguments = {"run",
+                      "--model",
+                      model.string(),
+                      "--input",
+                      (temp.path() / "requests.jsonl").string(),
+                      "--run-dir",
+                      (temp.path() / "run").string(),
+                      "--numerics",
+                      "exact",
+                      "--kv-dtype",
+                      "f32"};
     if (!record.empty()) call.arguments.insert(call.arguments.end(), {"--record", record});
     for (const std::string& word : words_of(layout.options)) call.arguments.push_back(word);
     const ProgramResult result = run_program(call);
@@ -44,7 +66,9 @@ void run_layout(const fs::path& model, const std::string& requests, const Layout
     look(temp.path() / "run");
 }
 
-std::vector<int> ids_of(const json& response) { return response.at("response").at("body").at("choices").at(0).at("token_ids").get<std::vector<int>>(); }
+std::vector<int> ids_of(const json& response) {
+    return response.at("response").at("body").at("choices").at(0).at("token_ids").get<std::vector<int>>();
+}
 
 // An array of golden.safetensors.
 template <class T>
@@ -70,7 +94,8 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
     return largest;
 }
 
-// The reference file of a tiny model is a safetensors file of its own, in a folder where it may be called model.safetensors.
+// The reference file of a tiny model is a safetensors file of its own, in a folder where it may be called
+// model.safetensors.
 Checkpoint open_golden(const fs::path& model, const fs::path& scratch) {
     fs::create_symlink(model / "golden.safetensors", scratch / "model.safetensors");
     return open_checkpoint(scratch);
@@ -83,7 +108,9 @@ void check_tiny(const std::string& name, const std::vector<Layout>& layouts) {
     const TempDir scratch;
     const Checkpoint reference = open_golden(model, scratch.path());
     std::string requests;
-    for (const json& prompt : golden.at("prompts")) requests += request_line(prompt.at("id"), prompt.at("input_ids"), static_cast<int>(prompt.at("greedy_ids").size()));
+    for (const json& prompt : golden.at("prompts"))
+        requests +=
+            request_line(prompt.at("id"), prompt.at("input_ids"), static_cast<int>(prompt.at("greedy_ids").size()));
 
     for (const Layout& layout : layouts) {
         run_layout(model, requests, layout, "logits,hidden,router", [&](const fs::path& run) {
@@ -93,16 +120,19 @@ void check_tiny(const std::string& name, const std::vector<Layout>& layouts) {
                 const json& response = responses.at(prompt.at("id"));
                 INFO("prompt " << prompt.at("id"));
                 CHECK(ids_of(response) == prompt.at("greedy_ids").get<std::vector<int>>());
-                const json& logprobs = response.at("response").at("body").at("choices").at(0).at("logprobs").at("token_logprobs");
+                const json& logprobs =
+                    response.at("response").at("body").at("choices").at(0).at("logprobs").at("token_logprobs");
                 for (std::size_t i = 0; i < logprobs.size(); ++i) {
-                    worst_logprob = std::max(worst_logprob, std::fabs(logprobs[i].get<double>() - prompt.at("greedy_logprobs")[i].get<double>()));
+                    worst_logprob = std::max(worst_logprob, std::fabs(logprobs[i].get<double>() -
+                                                                      prompt.at("greedy_logprobs")[i].get<double>()));
                 }
             }
             CHECK(worst_logprob <= kTolerance);
             const auto record = read_record(run / "record");
             const RecordedRequest& recorded = record.at("p24");
             const double logits = largest_difference(recorded.logits, golden_array<float>(reference, "logits"));
-            const double hidden = largest_difference(recorded.hidden_states, golden_array<float>(reference, "hidden_states"));
+            const double hidden =
+                largest_difference(recorded.hidden_states, golden_array<float>(reference, "hidden_states"));
             CHECK(logits <= kTolerance);
             CHECK(hidden <= kTolerance);
             double router = 0;
@@ -111,8 +141,8 @@ void check_tiny(const std::string& name, const std::vector<Layout>& layouts) {
                 router = largest_difference(recorded.router_weights, golden_array<float>(reference, "router_weights"));
                 CHECK(router <= kTolerance);
             }
-            std::cout << name << " " << layout.ranks << " " << layout.options << ": logits " << logits << ", hidden " << hidden << ", router " << router << ", logprobs "
-                      << worst_logprob << "\n";
+            std::cout << name << " " << layout.ranks << " " << layout.options << ": logits " << logits << ", hidden "
+                      << hidden << ", router " << router << ", logprobs " << worst_logprob << "\n";
         });
     }
 }
@@ -122,7 +152,8 @@ void check_stories(const std::string& name, const std::vector<Layout>& layouts) 
     const fs::path model = *shared_dir() / "models-raw" / name;
     const json golden = json::parse(read_text(*shared_dir() / "models-raw/stories260K-hf/golden.json"));
     const auto ids = golden.at("greedy_ids").get<std::vector<int>>();
-    const std::string requests = request_line("story", {ids[0]}, static_cast<int>(ids.size()) - 1) + request_line("teacher", ids, 1);
+    const std::string requests =
+        request_line("story", {ids[0]}, static_cast<int>(ids.size()) - 1) + request_line("teacher", ids, 1);
     for (const Layout& layout : layouts) {
         run_layout(model, requests, layout, "logits", [&](const fs::path& run) {
             const auto responses = read_responses(run);
@@ -136,7 +167,9 @@ void check_stories(const std::string& name, const std::vector<Layout>& layouts) 
             for (const auto& [position, row] : golden.at("logits").items()) {
                 const auto wanted = row.get<std::vector<float>>();
                 const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(std::stoul(position) * wanted.size());
-                worst = std::max(worst, largest_difference(std::vector<float>(begin, begin + static_cast<std::ptrdiff_t>(wanted.size())), wanted));
+                worst = std::max(
+                    worst, largest_difference(
+                               std::vector<float>(begin, begin + static_cast<std::ptrdiff_t>(wanted.size())), wanted));
             }
             CHECK(worst <= kTolerance);
             std::cout << name << " " << layout.ranks << " " << layout.options << ": logits " << worst << "\n";

@@ -1,5 +1,5 @@
-// Same: one job of 500 mixed requests gives the same bytes however it is run. Every way of running is a line of the table below, with the witness counters
-// that prove that what the line is about has happened.
+// Same: one job of 500 mixed requests gives the same bytes however it is run. Every way of running is a line of the
+// table below, with the witness counters that prove that what the line is about has happened.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -28,7 +28,10 @@ std::string mixed_requests(int count) {
     const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
     std::string lines;
     for (int i = 0; i < count; ++i) {
-        json body = {{"model", "demo"}, {"prompt", prompts[static_cast<std::size_t>(below(static_cast<int>(prompts.size())))]}, {"max_tokens", 1 + below(40)}, {"temperature", 0}};
+        json body = {{"model", "demo"},
+                     {"prompt", prompts[static_cast<std::size_t>(below(static_cast<int>(prompts.size())))]},
+                     {"max_tokens", 1 + below(40)},
+                     {"temperature", 0}};
         if (i % 7 == 3) {
             std::vector<int> ids;
             for (int j = 0; j <= below(70); ++j) ids.push_back(below(2045));
@@ -44,7 +47,12 @@ std::string mixed_requests(int count) {
         if (i % 6 == 1) body["stop"] = json::array({".", " the"});
         if (i % 9 == 1) body["ignore_eos"] = true;
         if (i % 3 == 2) body["return_token_ids"] = true;
-        lines += json{{"custom_id", "mixed-" + std::to_string(i)}, {"method", "POST"}, {"url", "/v1/completions"}, {"body", body}}.dump() + "\n";
+        lines += json{{"custom_id", "mixed-" + std::to_string(i)},
+                      {"method", "POST"},
+                      {"url", "/v1/completions"},
+                      {"body", body}}
+                     .dump() +
+                 "\n";
     }
     return lines;
 }
@@ -52,11 +60,17 @@ std::string mixed_requests(int count) {
 // A handful of short requests, greedy and sampled: an emulated processor takes a quarter of a second per row.
 std::string short_requests() {
     std::string lines;
-    const char* prompts[] = {"Q: 74 minus 10\nA:", "One sunny day, a girl", "Q: Which is smaller, 1 or 60?\nA:", "In the beginning"};
+    const char* prompts[] = {"Q: 74 minus 10\nA:", "One sunny day, a girl",
+                             "Q: Which is smaller, 1 or 60?\nA:", "In the beginning"};
     for (int i = 0; i < 4; ++i) {
         json body = {{"model", "demo"}, {"prompt", prompts[i]}, {"max_tokens", 5}, {"temperature", 0}, {"logprobs", 3}};
         if (i % 2 == 1) body.update({{"temperature", 0.8}, {"seed", i}, {"top_p", 0.9}, {"n", 2}});
-        lines += json{{"custom_id", "short-" + std::to_string(i)}, {"method", "POST"}, {"url", "/v1/completions"}, {"body", body}}.dump() + "\n";
+        lines += json{{"custom_id", "short-" + std::to_string(i)},
+                      {"method", "POST"},
+                      {"url", "/v1/completions"},
+                      {"body", body}}
+                     .dump() +
+                 "\n";
     }
     return lines;
 }
@@ -87,7 +101,13 @@ std::string run_way(const std::string& requests, const Way& way) {
     call.timeout_s = 400;
     call.before = way.before;
     call.environment = {"OMP_NUM_THREADS=1"};
-    call.arguments = {"run", "--model", (source_dir() / "configs/demo").string(), "--input", (temp.path() / "requests.jsonl").string(), "--run-dir", (temp.path() / "run").string()};
+    call.arguments = {"run",
+                      "--model",
+                      (source_dir() / "configs/demo").string(),
+                      "--input",
+                      (temp.path() / "requests.jsonl").string(),
+                      "--run-dir",
+                      (temp.path() / "run").string()};
     for (const std::string& word : words_of(way.options)) call.arguments.push_back(word);
     const ProgramResult result = run_program(call);
     INFO(result.err);
@@ -120,7 +140,10 @@ void check_all_same(const std::string& requests, const Way& alone, const std::ve
     for (const Way& way : ways) check_same(run_way(requests, way), wanted, way);
 }
 
-const auto kAlone = [](const json& w) { return value(w, "exchange_rows") == 0 && value(w, "leaf_sums") == 0 && value(w, "mixed_steps") > 0 && value(w, "rows_max") == 512; };
+const auto kAlone = [](const json& w) {
+    return value(w, "exchange_rows") == 0 && value(w, "leaf_sums") == 0 && value(w, "mixed_steps") > 0 &&
+           value(w, "rows_max") == 512;
+};
 
 }  // namespace
 
@@ -140,7 +163,10 @@ TEST_CASE("layouts give the same bytes") {
                        {"--tp 2 --dp 2", 4, above("exchange_rows", 0), {}},
                        {"--tp 4 --etp 2", 4, above("exchange_rows", 0), {}},
                        {"--replicas 2 --tp 2", 4, above("leaf_sums", 0), {}},
-                       {"--dp 2 --exchange-rows 3", 2, [](const json& w) { return value(w, "exchange_rounds") > 10 * value(w, "steps"); }, {}},
+                       {"--dp 2 --exchange-rows 3",
+                        2,
+                        [](const json& w) { return value(w, "exchange_rounds") > 10 * value(w, "steps"); },
+                        {}},
                    });
 }
 
@@ -166,7 +192,8 @@ TEST_CASE("instruction sets give the same bytes") {
 }
 
 TEST_CASE("the reference backend gives the same bytes") {
-    check_all_same(mixed_requests(25), {"", 0, above("steps", 0), {}}, {{"--backend reference", 0, equals("kernels_isa", 0), {}}});
+    check_all_same(mixed_requests(25), {"", 0, above("steps", 0), {}},
+                   {{"--backend reference", 0, equals("kernels_isa", 0), {}}});
 }
 
 TEST_CASE("emulated processors without AVX-512 and without AVX give the same bytes") {

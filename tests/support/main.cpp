@@ -1,4 +1,5 @@
-// The main of every test binary that runs as one process. Exit status 77 means: nothing failed, but something was skipped.
+// The main of every test binary that runs as one process. Exit status 77 means: nothing failed, but something was
+// skipped.
 #define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
 

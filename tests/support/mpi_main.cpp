@@ -1,4 +1,5 @@
-// The main of every test binary that runs under mpirun: each rank runs all cases, in one order, and a failure on any rank ends all.
+// The main of every test binary that runs under mpirun: each rank runs all cases, in one order, and a failure on any
+// rank ends all.
 #define CATCH_CONFIG_RUNNER
 #define CATCH_CONFIG_NO_POSIX_SIGNALS
 #include <mpi.h>

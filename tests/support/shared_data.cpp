@@ -29,7 +29,8 @@ std::optional<fs::path> shared_dir() {
 
 bool have(bool present, const std::string& name, const std::string& what, const std::string& require) {
     if (present) return true;
-    if (is_one(std::getenv(require.c_str()))) FAIL(name << " needs " << what << ", and " << require << "=1 forbids skipping");
+    if (is_one(std::getenv(require.c_str())))
+        FAIL(name << " needs " << what << ", and " << require << "=1 forbids skipping");
     ++skipped;
     std::cout << "skipped: " << name << " (" << what << " is not here)\n";
     return false;

@@ -7,11 +7,13 @@
 
 namespace argosy::test {
 
-// The folder of reference data: $ARGOSY_SHARED if set, else "shared" beside the project's folder; nothing if neither exists.
+// The folder of reference data: $ARGOSY_SHARED if set, else "shared" beside the project's folder; nothing if neither
+// exists.
 std::optional<std::filesystem::path> shared_dir();
 
-// True when the reference data has the file or folder `relative`. When not, prints "skipped: NAME (no reference data)" and marks this
-// test binary as skipping (the exit status becomes 77 when nothing failed), or fails the test if ARGOSY_REQUIRE_SHARED=1.
+// True when the reference data has the file or folder `relative`. When not, prints "skipped: NAME (no reference data)"
+// and marks this test binary as skipping (the exit status becomes 77 when nothing failed), or fails the test if
+// ARGOSY_REQUIRE_SHARED=1.
 bool have_shared(const std::string& relative, const std::string& name);
 
 // The same for any other thing a test needs (a command, a package): true if `present`, else reported as above; it is a
