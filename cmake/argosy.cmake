@@ -9,11 +9,16 @@ target_compile_options(argosy_settings INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-psabi -Wno-restrict -Wno-maybe-uninitialized -ffp-contract=off -fno-math-errno>)
 
 # argosy_library(NAME SOURCES file... [DEPENDS target...] [PRIVATE_DEPENDS target...])
-# A static library of one floor. Link errors show an arrow that goes up: a library sees only the symbols of its DEPENDS.
+# A static library of one floor. With tests on, it is also linked whole and alone with its DEPENDS: an arrow that goes up, to a symbol of a
+# floor it does not name, is then a link error of alone_NAME.
 function(argosy_library name)
     cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
     add_library(${name} STATIC ${ARG_SOURCES})
     target_link_libraries(${name} PUBLIC argosy_settings ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE_DEPENDS})
+    if(ARGOSY_TESTS)
+        add_executable(alone_${name} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/alone.cpp)
+        target_link_libraries(alone_${name} PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${name}>)
+    endif()
 endfunction()
 
 # argosy_test(NAME SOURCES file... [DEPENDS target...] [RANKS n...] [ARGS arg...] [LABELS label...] [TIMEOUT seconds])
