@@ -97,6 +97,7 @@ Provenance provenance_of(const MpiSession& session, const JobSetup& job, const s
     p.host = fmt::format("{} ranks on {} nodes; {}; {}", session.size(), session.node_count(), cpu_name(),
                          session.mpi_version());
     p.isa = std::string(job.ops->name);
+    p.same_bits = job.same_bits;
     p.started_utc = started_utc;
     return p;
 }

@@ -6,6 +6,8 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/base/error.hpp"
+#include "kernels/reference/reference_ops.hpp"
+#include "kernels/self_test.hpp"
 #include "runtime/forward/kv_cache.hpp"
 #include "runtime/forward/rank_context.hpp"
 #include "runtime/memory_budget.hpp"
@@ -107,6 +109,7 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
     session.run_agreed([&] { job.ops = &select_backend(settings.backend, settings.isa); });
     job.stream.threads = choose_threads(session, settings.threads);
     prepare_threads(job.stream.threads);
+    job.same_bits = describe(self_test(*job.ops, reference_ops(), job.stream));
 
     job.plan = read_plan(session, settings.model);
     const fs::path folder = fs::is_directory(settings.model) ? settings.model : settings.model.parent_path();

@@ -25,6 +25,7 @@ struct JobSetup {
     WeightSource source;
     const Ops* ops = nullptr;
     Stream stream;
+    std::string same_bits;  // verdict of the self-test on this machine
     RankLayout layout;
     RankPlace place;
     JobInput input;
