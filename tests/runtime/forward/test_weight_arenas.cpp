@@ -1,0 +1,112 @@
+// The arenas: every weight that a rank needs has its place, places do not overlap, and the ranks of a layout together
+// hold the model.
+#include <catch2/catch.hpp>
+#include <map>
+
+#include "kernels/backend.hpp"
+#include "runtime/forward/weight_arenas.hpp"
+#include "tests/runtime/forward/plans.hpp"
+
+using namespace argosy;
+using argosy::test::small_moe;
+
+namespace {
+
+ArenaLayout layout_of(const ModelPlan& plan, const LayoutShare& share, DType dtype = DType::bf16) {
+    const auto tensors = tensor_list(plan);
+    const std::vector<DType> dtypes(tensors.size(), dtype);
+    return lay_out_arenas(plan, tensors, dtypes, share, select_backend("cpu", "portable"));
+}
+
+std::int64_t home_bytes(const TensorHome& home, DType stored) {
+    if (home.kind == HomeKind::matrix)
+        return static_cast<std::int64_t>(select_backend("cpu", "portable").packed_bytes(home.spec));
+    return home.slice.elements() * (home.kind == HomeKind::vector ? 4 : static_cast<std::int64_t>(size_of(stored)));
+}
+
+}  // namespace
+
+TEST_CASE("places in an arena are aligned, inside it, and do not overlap") {
+    for (const bool tied : {false, true}) {
+        const ModelPlan plan = small_moe(tied);
+        for (const LayoutShare share : {LayoutShare{}, LayoutShare{1, 2, 0, 1, 1, 2}, LayoutShare{3, 8, 2, 4, 1, 2}}) {
+            const ArenaLayout layout = layout_of(plan, share);
+            std::map<std::pair<int, std::int64_t>, std::int64_t> end_of;  // (arena, offset) -> end
+            for (const TensorHome& home : layout.homes) {
+                CHECK(home.offset % 64 == 0);
+                const std::int64_t end = home.offset + home_bytes(home, DType::bf16);
+                CHECK(end <= layout.bytes[static_cast<std::size_t>(home.arena)]);
+                end_of[{static_cast<int>(home.arena), home.offset}] = end;  // q, k and v share one place
+            }
+            for (auto it = end_of.begin(); it != end_of.end(); ++it) {
+                const auto next = std::next(it);
+                if (next != end_of.end() && next->first.first == it->first.first)
+                    CHECK(it->second <= next->first.second);
+            }
+        }
+    }
+}
+
+TEST_CASE("q, k and v rows stand one after the other in one matrix") {
+    const ModelPlan plan = small_moe(false);
+    const auto tensors = tensor_list(plan);
+    const ArenaLayout layout = layout_of(plan, {});
+    std::map<TensorRole, TensorHome> of_layer_0;
+    for (const TensorHome& home : layout.homes) {
+        if (tensors[static_cast<std::size_t>(home.tensor)].layer == 0)
+            of_layer_0[tensors[static_cast<std::size_t>(home.tensor)].role] = home;
+    }
+    CHECK(of_layer_0[TensorRole::q_proj].row_begin == 0);
+    CHECK(of_layer_0[TensorRole::k_proj].row_begin == 48);
+    CHECK(of_layer_0[TensorRole::v_proj].row_begin == 64);
+    CHECK(of_layer_0[TensorRole::v_proj].spec.n == 80);
+    CHECK(of_layer_0[TensorRole::q_proj].offset == of_layer_0[TensorRole::v_proj].offset);
+}
+
+TEST_CASE("a tied embedding has two homes, an untied one has one") {
+    for (const bool tied : {false, true}) {
+        const ModelPlan plan = small_moe(tied);
+        const auto tensors = tensor_list(plan);
+        const ArenaLayout layout = layout_of(plan, {});
+        int homes = 0;
+        for (const TensorHome& home : layout.homes)
+            homes += tensors[static_cast<std::size_t>(home.tensor)].role == TensorRole::embedding ? 1 : 0;
+        CHECK(homes == (tied ? 2 : 1));
+        std::vector<std::byte> memory(1 << 20);
+        const std::array<std::byte*, kArenaCount> arena{memory.data(), memory.data(), memory.data()};
+        const RankWeights weights = view_weights(plan, tensors, layout, arena);
+        CHECK(weights.head.spec.n == plan.vocab_size);
+        CHECK(weights.layers[0].gate.size() == 5);
+        CHECK(weights.layers[1].gate.size() == 1);
+        CHECK(weights.layers[1].router.data == nullptr);
+    }
+}
+
+TEST_CASE("ranks share an arena exactly when its bytes are the same") {
+    const LayoutShare a{.tp_rank = 0, .tp = 2, .ep_rank = 0, .ep = 2, .etp_rank = 0, .etp = 2};
+    LayoutShare b = a;
+    b.ep_rank = 1;  // another dp group: the same attention weights, other experts
+    CHECK(arena_key(Arena::common, a) == arena_key(Arena::common, b));
+    CHECK(arena_key(Arena::attention, a) == arena_key(Arena::attention, b));
+    CHECK(arena_key(Arena::experts, a) != arena_key(Arena::experts, b));
+    b = a;
+    b.tp_rank = 1;
+    CHECK(arena_key(Arena::attention, a) != arena_key(Arena::attention, b));
+    b = a;
+    b.etp_rank = 1;
+    CHECK(arena_key(Arena::experts, a) != arena_key(Arena::experts, b));
+}
+
+TEST_CASE("f16 is kept as f32, other formats as they are") {
+    const ModelPlan plan = small_moe(false);
+    const auto dtype_of_o = [&](DType stored) {
+        const auto tensors = tensor_list(plan);
+        for (const TensorHome& home : layout_of(plan, {}, stored).homes) {
+            if (tensors[static_cast<std::size_t>(home.tensor)].role == TensorRole::o_proj) return home.spec.dtype;
+        }
+        return DType::u8;
+    };
+    CHECK(dtype_of_o(DType::f16) == DType::f32);
+    CHECK(dtype_of_o(DType::f32) == DType::f32);
+    CHECK(dtype_of_o(DType::bf16) == DType::bf16);
+}
