@@ -50,9 +50,14 @@ int dispatch(const std::vector<std::string>& words) {
         if (command.name == words[0]) return command.run({words.begin() + 1, words.end()});
         names.push_back(command.name);
     }
-    const std::string near = nearest(words[0], names);
-    fail(ErrorKind::usage, "There is no subcommand \"{}\".{} `argosy --help` lists them.", words[0],
-         near.empty() ? "" : " Did you mean " + near + "?");
+    const auto refuse = [&]() -> JobRequest {
+        const std::string near = nearest(words[0], names);
+        fail(ErrorKind::usage, "There is no subcommand \"{}\".{} `argosy --help` lists them.", words[0],
+             near.empty() ? "" : " Did you mean " + near + "?");
+    };
+    if (several_ranks()) return run_job_command(refuse);  // so that one of them speaks
+    refuse();
+    return exit_status(ErrorKind::internal);
 }
 
 }  // namespace

@@ -129,7 +129,7 @@ class Loop {
         clock_.switch_to(Account::output);
         const std::vector<RequestResult> finished = engine_.take_finished();
         const std::vector<LineError> refused = engine_.take_refused();
-        if (!finished.empty() || !refused.empty()) events_.answers(finished, refused);
+        if (job_.place.leads_group()) events_.answers(finished, refused);
     }
 
     // World rank 0 answers until every leader knows that nothing is left; a run that comes after a stop is dropped.

@@ -230,11 +230,20 @@ class Job {
         events.progress = [&](std::int64_t answered) { show_progress(before, answered); };
         events.stop_asked = [] { return stop_signal != 0; };
         work_start_ns_ = monotonic_ns();
-        const bool finished =
+        const bool mine_finished =
             run_steps(session_, groups_, setup_, setup_.input, *engine_, clock_, ledger_, *watchdog_, events);
         work_ns_ = monotonic_ns() - work_start_ns_;
+        const bool finished = all_finished(mine_finished);
         if (meter_) meter_->finish(progress_of(before, last_answered_));
         return finished;
+    }
+
+    // Replicas exchange nothing while they step: one may have been stopped when the others had nothing left to do.
+    bool all_finished(bool mine) {
+        std::vector<std::uint8_t> each(static_cast<std::size_t>(session_.size()));
+        const std::uint8_t own = mine ? 1 : 0;
+        session_.world().all_gather(&own, sizeof own, each.data());
+        return std::find(each.begin(), each.end(), 0) == each.end();
     }
 
     void start_recording() {
@@ -309,6 +318,14 @@ class Job {
         if (!parts_) return;
         for (const RequestResult& result : results) parts_->append(result.line, response_line(result));
         for (const LineError& error : refused) parts_->append(error.line, error_line(error));
+        if (parts_->appended() > synced_ && monotonic_ns() - synced_at_ns_ > kSyncEvery_ns) sync_parts();
+    }
+
+    // A rank may be killed at any moment: what was finished a moment ago is then on the disk.
+    void sync_parts() {
+        parts_->sync();
+        synced_ = parts_->appended();
+        synced_at_ns_ = monotonic_ns();
     }
 
     int close(bool finished) {
@@ -415,6 +432,9 @@ class Job {
     std::int64_t work_ns_ = 0;
     std::int64_t last_answered_ = 0;
     double status_seconds_ = 0;
+    static constexpr std::int64_t kSyncEvery_ns = 1'000'000'000;
+    std::int64_t synced_ = 0;  // answers on the disk, and when they came there
+    std::int64_t synced_at_ns_ = 0;
 };
 
 }  // namespace
