@@ -16,8 +16,7 @@
 
 namespace argosy {
 
-// ---- weights
-// -------------------------------------------------------------------------------------------------------------------
+// ---- weights ----
 
 // A weight matrix as a rank holds it: out[m][n] = sum over k of x[m][k] * w[n][k].
 struct MatrixSpec {
@@ -44,8 +43,7 @@ struct PackArgs {
     void* packed = nullptr;  // packed_bytes(spec) bytes; rows never packed stay as they were, so zero it once
 };
 
-// ---- KV blocks
-// -----------------------------------------------------------------------------------------------------------------
+// ---- KV blocks ----
 
 inline constexpr int kKvBlockTokens = 16;  // tokens in one KV block
 
@@ -64,8 +62,7 @@ struct KvLayer {
     std::int64_t block_stride_bytes = 0;
 };
 
-// ---- arguments
-// -----------------------------------------------------------------------------------------------------------------
+// ---- arguments ----
 
 struct EmbedArgs {
     int rows = 0;
@@ -235,8 +232,7 @@ struct SampleArgs {
     SampleResult* result = nullptr;  // [rows]
 };
 
-// ---- the table
-// -----------------------------------------------------------------------------------------------------------------
+// ---- the table ----
 
 struct Ops {
     std::string_view name;         // backend and instruction set: "reference", "cpu-avx512"

@@ -31,7 +31,7 @@ void add_layout(po::options_description& group, JobSettings& s) {
     group.add_options()                                                                                               //
         ("replicas", number(s.replicas), "independent copies of the model, each with its own share of the requests")  //
         ("dp", number(s.dp), "data-parallel groups within a replica: attention per group, experts shared")            //
-        ("tp", number(s.tp), "ranks that split each attention head group and each dense layer: 1, 2, 4 or 8")         //
+        ("tp", number(s.tp), "ranks that share the heads and the dense layers of one group: 1, 2, 4 or 8")            //
         ("ep", number(s.ep), "ranks (or groups of etp ranks) over which whole experts are spread")                    //
         ("etp", number(s.etp), "ranks that split each expert: 1, 2, 4 or 8")                                          //
         ("pp", number(s.pp), "pipeline stages; this version runs 1");
@@ -95,17 +95,14 @@ po::options_description run_table(RunOptions& run, Typed& t) {
         ("input-format", po::value(&s.input_format)->value_name("FORMAT"),
          "jsonl (OpenAI batch lines or {\"prompt\": ...}) or text (default jsonl)")  //
         ("run-dir", po::value(&t.run_dir)->value_name("DIR"),
-         "folder for results; the same command resumes nothing yet finished there")  //
-        ("limit", number(s.limit), "run the first N requests only")                  //
-        ("seed", number(s.seed), "seed of requests that bring none (default 0)")     //
+         "folder for results (default: argosy-run); the same command goes on with what is not finished there")  //
+        ("limit", number(s.limit), "run the first N requests only")                                             //
+        ("seed", number(s.seed), "seed of requests that bring none (default 0)")                                //
         ("record", po::value(&t.record)->value_name("LIST"),
-         "write logits,hidden,router of every prompt token to record.h5 in the run directory")         //
-        ("dry-run", po::bool_switch(&s.dry_run), "check everything, print the plan, read no weights")  //
+         "write logits, hidden and router values of every prompt token to record/ in the run directory (HDF5)")  //
+        ("dry-run", po::bool_switch(&s.dry_run), "check everything, print the plan, read no weights")            //
         ("help", po::bool_switch(&run.help), "this text");
-    po::options_description all(
-        "argosy run: generates for a file of requests, under mpirun or srun or alone\n\n"
-        "  mpirun -n 4 argosy run --model DIR --input requests.jsonl --run-dir out\n",
-        kHelpColumns);
+    po::options_description all(kHelpColumns);
     all.add(what);
     add_common(all, s, t);
     return all;
@@ -128,10 +125,7 @@ po::options_description bench_table(BenchOptions& bench, Typed& t) {
          "keep results and report there (default: nothing is kept)")  //
         ("seed", number(s.seed), "seed of the prompts (default 0)")   //
         ("help", po::bool_switch(&bench.help), "this text");
-    po::options_description all(
-        "argosy bench: fixed-length synthetic work\n\n"
-        "  argosy bench --model config.json --weights random:1 --requests 128 --input-tokens 128 --output-tokens 128\n",
-        kHelpColumns);
+    po::options_description all(kHelpColumns);
     all.add(what);
     add_common(all, s, t);
     return all;
@@ -152,6 +146,12 @@ std::string nearest_option(const std::string& word, const po::options_descriptio
         while (!word.empty() && word.front() == '-') word.erase(word.begin());
         fail(ErrorKind::usage, "{} has no option \"{}\".{} Every option stands in --help.", where, word,
              nearest_option(word, table));
+    }
+    if (dynamic_cast<const po::too_many_positional_options_error*>(&error) != nullptr) {
+        fail(ErrorKind::usage, "{} takes options only, each as --NAME VALUE; a word stands alone. See --help.", where);
+    }
+    if (dynamic_cast<const po::invalid_config_file_syntax*>(&error) != nullptr) {
+        fail(ErrorKind::usage, "{}: {}. Write one NAME = VALUE on each line.", where, error.what());
     }
     if (const auto* value = dynamic_cast<const po::validation_error*>(&error)) {
         fail(ErrorKind::usage, "{}: {}. Give a value of the kind that --help shows.", where, value->what());
@@ -321,7 +321,9 @@ std::string run_help() {
     RunOptions run;
     Typed typed;
     std::ostringstream text;
-    text << run_table(run, typed);
+    text << "argosy run: generates for a file of requests, under mpirun or srun or alone\n\n"
+            "  mpirun -n 4 argosy run --model DIR --input requests.jsonl --run-dir out\n\n"
+         << run_table(run, typed);
     return text.str();
 }
 
@@ -329,7 +331,10 @@ std::string bench_help() {
     BenchOptions bench;
     Typed typed;
     std::ostringstream text;
-    text << bench_table(bench, typed);
+    text << "argosy bench: fixed-length synthetic work\n\n"
+            "  argosy bench --model config.json --weights random:1 --requests 128 --input-tokens 128 --output-tokens "
+            "128\n\n"
+         << bench_table(bench, typed);
     return text.str();
 }
 

@@ -2,10 +2,9 @@
 //
 // Ranks that need the same arena on one NUMA domain share one copy of it (parallel/node_memory.hpp):
 //
-//     common      embedding, norms, router            the same on every rank of the job
-//     attention   qkv, output, dense FFN, vocabulary  the same for equal tp rank: data-parallel groups and replicas
-//     share it experts     gate, up and down of the experts    the same for equal (ep rank, etp rank): replicas share
-//     it
+// - common: embedding, norms, router. The same on every rank of the job.
+// - attention: qkv, output, dense layers, vocabulary. The same for equal tp rank: dp groups and replicas share it.
+// - experts: gate, up and down. The same for equal (ep rank, etp rank): replicas share it.
 #pragma once
 
 #include <array>
@@ -59,8 +58,7 @@ struct ArenaLayout {
 ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> tensors, std::span<const DType> dtypes,
                            const LayoutShare& share, const Ops& ops);
 
-// ---- what forward reads
-// -----------------------------------------------------------------------------------------------------------
+// ---- what forward reads ----
 
 struct LayerWeights {
     const float* attn_norm = nullptr;  // [hidden]

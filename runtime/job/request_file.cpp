@@ -271,11 +271,11 @@ void read_batch_line(const Json& line, ParsedRequest& parsed) {
     const Json& body = line["body"];
     for (const auto& [name, value] : body.items()) {
         if (!is_honoured(name)) {
+            const std::string_view near = nearest_field(name);
             bad("unsupported_field",
-                "The field {} is not honoured; the nearest that is: {}. Remove it, or the answer would not be what was "
-                "asked for. "
-                "Honoured: {}.",
-                shown(name), nearest_field(name), honoured_fields());
+                "The field {} is not honoured{}. Remove it, or the answer would not be what was asked for. Honoured: "
+                "{}.",
+                shown(name), near.empty() ? "" : fmt::format("; the nearest that is: {}", near), honoured_fields());
         }
     }
     read_settings(body, parsed);

@@ -72,8 +72,8 @@ class UniqueNames {
     std::unordered_map<Digest128, std::int64_t, Digest128Hash> first_line_;
 };
 
-// Names of the settings that a request may carry, in alphabetical order, and the nearest of them to a name (edit
-// distance).
+// Names of the settings that a request may carry, in alphabetical order, and the nearest of them to a name, "" when
+// none is near.
 std::string honoured_fields();
 std::string_view nearest_field(std::string_view name);
 

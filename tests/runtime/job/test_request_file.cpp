@@ -115,7 +115,8 @@ TEST_CASE("fields that are not honoured are named, with the nearest that is") {
     }
     CHECK(nearest_field("temprature") == "temperature");
     CHECK(nearest_field("top_n") == "top_k");
-    CHECK(nearest_field(std::string(100000, 'x')).size() > 0);
+    CHECK(nearest_field(std::string(100000, 'x')).empty());
+    CHECK(nearest_field("").empty());
     CHECK(bad(R"({"custom_id":"a","url":"/v1/completions","body":{"prompt":"x"},"max_tokens":3})").code ==
           "unsupported_field");
 }
