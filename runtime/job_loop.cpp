@@ -71,6 +71,7 @@ class Loop {
         if (job_.place.leads_group()) claim(demand, word);
         std::vector<StepWord> words =
             groups_.stage->size() > 1 ? exchange_words(*groups_.stage, word) : std::vector<StepWord>{word};
+        if (words.size() > 1) count(ledger_, Witness::step_words);
         share_claims(words);
         check_same_plans(words, job_.layout);
         return words;

@@ -19,7 +19,7 @@ namespace argosy {
 // What the loop tells its surroundings, on the ranks concerned.
 struct LoopEvents {
     std::function<void(const std::vector<RequestResult>&, const std::vector<LineError>&)>
-        answers;                                          // leaders, after every step: answered since the last call, maybe none
+        answers;  // leaders, after every step: answered since the last call, maybe none
     std::function<void(std::int64_t answered)> progress;  // world rank 0: requests answered in its stage so far
     std::function<bool()> stop_asked;                     // a signal came
 };

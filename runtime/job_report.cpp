@@ -63,6 +63,10 @@ void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups,
     const ExpertExchange::PlannedTraffic exchange = runner.exchange_traffic();
     set(Witness::exchange_rounds, exchange.rounds);
     set(Witness::exchange_rows, exchange.rows_sent);
+    set(Witness::exchange_planned_bytes, exchange.stage_bytes() + exchange.etp_bytes);
+    if (groups.stage && groups.etp) {
+        set(Witness::exchange_group_bytes, groups.stage->traffic().bytes_sent() + groups.etp->traffic().bytes_sent());
+    }
     if (groups.tp) set(Witness::leaf_sums, groups.tp->traffic().of(Verb::all_to_all_v).calls);
     set(Witness::kernels_isa, isa_id(job.ops->name));
     set(Witness::threads, job.stream.threads);

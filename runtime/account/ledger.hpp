@@ -45,28 +45,31 @@ std::string_view key_of(SentVerb verb);   // "all_gather"
 // line here and one line in the table of ledger.cpp, in the same order; the report and its JSON form follow by
 // themselves.
 enum class Witness : std::uint8_t {
-    steps,              // steps with at least one row
-    empty_steps,        // steps taken with zero rows, because others had work
-    prefill_rows,       // rows of prompts
-    decode_rows,        // rows of generated tokens
-    mixed_steps,        // steps with rows of both kinds
-    prefill_chunks,     // pieces of prompts that did not fit one step
-    rows_max,           // most rows in one step
-    preemptions,        // sequences put back because the KV pool was full
-    prefix_hits,        // sequences that began with cached blocks
-    prefix_hit_tokens,  // tokens that were not computed thanks to them
-    blocks_evicted,     // cached KV blocks dropped for new ones
-    blocks_used_max,    // most KV blocks in use at once
-    exchange_rounds,    // rounds of the expert exchange
-    exchange_rows,      // rows that left this rank for an expert elsewhere
-    leaf_sums,          // sums over tensor-parallel ranks
-    work_claims,        // runs of requests claimed from the job's counter
-    kernels_isa,        // id of the instruction set that the kernels used
-    threads,            // threads per rank
-    requests_done,      // requests answered
-    requests_failed,    // requests answered by an error record
-    sequences_sampled,  // sequences finished by sampling at a temperature above 0
-    journal_records,    // records written to the journal
+    steps,                   // steps with at least one row
+    empty_steps,             // steps taken with zero rows, because others had work
+    prefill_rows,            // rows of prompts
+    decode_rows,             // rows of generated tokens
+    mixed_steps,             // steps with rows of both kinds
+    prefill_chunks,          // pieces of prompts that did not fit one step
+    rows_max,                // most rows in one step
+    preemptions,             // sequences put back because the KV pool was full
+    prefix_hits,             // sequences that began with cached blocks
+    prefix_hit_tokens,       // tokens that were not computed thanks to them
+    blocks_evicted,          // cached KV blocks dropped for new ones
+    blocks_used_max,         // most KV blocks in use at once
+    exchange_rounds,         // rounds of the expert exchange
+    exchange_rows,           // rows that left this rank for an expert elsewhere
+    exchange_planned_bytes,  // bytes that this rank sends for experts, by its route plans
+    exchange_group_bytes,    // bytes that it sent in the groups that carry these and the step words
+    step_words,              // step words that it told others
+    leaf_sums,               // sums over tensor-parallel ranks
+    work_claims,             // runs of requests claimed from the job's counter
+    kernels_isa,             // id of the instruction set that the kernels used
+    threads,                 // threads per rank
+    requests_done,           // requests answered
+    requests_failed,         // requests answered by an error record
+    sequences_sampled,       // sequences finished by sampling at a temperature above 0
+    journal_records,         // records written to the journal
 };
 inline constexpr int kWitnessCount = static_cast<int>(Witness::journal_records) + 1;
 
