@@ -117,7 +117,8 @@ void Engine::settle_finished(const std::vector<std::int32_t>& finished) {
         Answer& answer = answers_.at(sequence.request);
         answer.choices.push_back(generation_of(index).finish(sequence.finish));
         generations_.erase(index);
-        if (scheduler_.request_of(sequence).temperature > 0) count(ledger_, Witness::sequences_sampled);
+        if (config_.leader && scheduler_.request_of(sequence).temperature > 0)
+            count(ledger_, Witness::sequences_sampled);
         if (--answer.unfinished == 0) finish_request(sequence.request);
     }
 }

@@ -53,13 +53,16 @@ void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups,
     const auto set = [&](Witness witness, std::int64_t value) {
         ledger.witness[static_cast<std::size_t>(witness)] = value;
     };
-    set(Witness::prefill_rows, counters.prefill_rows);
-    set(Witness::decode_rows, counters.decode_rows);
-    set(Witness::mixed_steps, counters.mixed_steps);
-    set(Witness::prefill_chunks, counters.prefill_chunks);
-    set(Witness::preemptions, counters.preemptions);
-    set(Witness::prefix_hit_tokens, counters.prefix_hit_tokens);
-    set(Witness::blocks_evicted, counters.evictions);
+    // All ranks of a group run the same schedule: its leader counts.
+    if (job.place.leads_group()) {
+        set(Witness::prefill_rows, counters.prefill_rows);
+        set(Witness::decode_rows, counters.decode_rows);
+        set(Witness::mixed_steps, counters.mixed_steps);
+        set(Witness::prefill_chunks, counters.prefill_chunks);
+        set(Witness::preemptions, counters.preemptions);
+        set(Witness::prefix_hit_tokens, counters.prefix_hit_tokens);
+        set(Witness::blocks_evicted, counters.evictions);
+    }
     const ExpertExchange::PlannedTraffic exchange = runner.exchange_traffic();
     set(Witness::exchange_rounds, exchange.rounds);
     set(Witness::exchange_rows, exchange.rows_sent);
@@ -104,6 +107,27 @@ Provenance provenance_of(const MpiSession& session, const JobSetup& job, const s
     p.same_bits = job.same_bits;
     p.started_utc = started_utc;
     return p;
+}
+
+std::string bench_line(const RunReport& report, std::int64_t work_ns) {
+    double seconds[kPhaseCount] = {};
+    std::int64_t tokens_in = 0, tokens_cached = 0, tokens_out = 0;
+    for (const RankLedger& rank : report.ranks) {
+        for (int phase = 0; phase < kPhaseCount; ++phase) {
+            std::int64_t ns = 0;
+            for (const std::int64_t account : rank.totals_ns[static_cast<std::size_t>(phase)]) ns += account;
+            seconds[phase] += static_cast<double>(ns) * 1e-9 / static_cast<double>(report.ranks.size());
+        }
+        tokens_in += tokens_of(rank, TokenClass::uncached_input);
+        tokens_cached += tokens_of(rank, TokenClass::cached_input);
+        tokens_out += tokens_of(rank, TokenClass::delivered_output);
+    }
+    const double wall = static_cast<double>(work_ns) * 1e-9;
+    const auto rate = [](std::int64_t tokens, double s) { return s > 0 ? static_cast<double>(tokens) / s : 0.0; };
+    return fmt::format("prefill {:.1f} tok/s  decode {:.1f} tok/s  total {:.1f} tok/s\n",
+                       rate(tokens_in + tokens_cached, seconds[static_cast<int>(Phase::prefill)]),
+                       rate(tokens_out, seconds[static_cast<int>(Phase::decode)]),
+                       rate(tokens_in + tokens_cached + tokens_out, wall));
 }
 
 }  // namespace argosy

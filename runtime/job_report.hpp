@@ -23,6 +23,10 @@ std::vector<RankLedger> gather_ledgers(MpiSession& session, const RankLedger& mi
 Provenance provenance_of(const MpiSession& session, const JobSetup& job, const std::string& model_digest,
                          const std::string& version, const std::string& started_utc);
 
+// The last line of a benchmark: prompt tokens over the time of prefill steps, generated ones over that of decode steps,
+// all over work_ns.
+std::string bench_line(const RunReport& report, std::int64_t work_ns);
+
 // "2026-11-23T10:00:00Z"
 std::string utc_now();
 

@@ -10,6 +10,7 @@
 #include "kernels/base/account_clock.hpp"
 #include "parallel/mpi_session.hpp"
 #include "runtime/job_settings.hpp"
+#include "runtime/stop_signals.hpp"
 
 namespace argosy {
 
@@ -34,6 +35,6 @@ inline constexpr int kExitResumable = 75;  // stopped by a signal; the same comm
 // stop signal (USR1, INT, TERM) ends the job after the step under way. Prints the report, or the plan of a dry run, on
 // rank 0.
 int run_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic,
-            const JobFolders& folders, AccountClock& clock);
+            const JobFolders& folders, const StopSignals& signals, AccountClock& clock);
 
 }  // namespace argosy

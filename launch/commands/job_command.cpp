@@ -28,6 +28,7 @@ int end_agreed(MpiSession& session, const ErrorReport& error) {
 }  // namespace
 
 int run_job_command(const std::function<JobRequest()>& parse) {
+    const StopSignals signals;  // before MPI starts: a warning that comes while a large model loads must not be lost
     MpiSession session;
     AccountClock clock(session.process_start_ns());
     JobRequest request;
@@ -48,7 +49,7 @@ int run_job_command(const std::function<JobRequest()>& parse) {
     // first, the others keep still.
     try {
         return run_job(session, request.settings, request.synthetic,
-                       {.cost_profiles = cost_profile_dirs(), .version = kVersion}, clock);
+                       {.cost_profiles = cost_profile_dirs(), .version = kVersion}, signals, clock);
     } catch (const AgreedError& error) {
         return end_agreed(session, {error.kind(), error.what(), 0});
     } catch (const Error& error) {

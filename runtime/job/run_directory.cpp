@@ -146,28 +146,56 @@ std::string status_json(const JobStatus& status) {
     return out + "}\n";
 }
 
-RunDirectory::RunDirectory(const fs::path& path, const JobIdentity& identity) : path_(path) {
+namespace {
+
+// Error(usage) when an existing path is a file, or a folder with something else in it.
+void refuse_foreign(const fs::path& path) {
     std::error_code error;
-    const bool exists = fs::exists(path, error);
-    if (exists && !fs::is_directory(path, error)) {
+    if (!fs::exists(path, error)) return;
+    if (!fs::is_directory(path, error)) {
         fail(ErrorKind::usage, "--run-dir {} is a file; name a folder, or one that does not exist yet.", path.string());
     }
-    if (exists && !fs::exists(path / kIdentityFile, error)) {
-        // What a start leaves that was cut before it wrote its identity is a lease alone.
-        for (fs::directory_iterator entry(path, error); !error && entry != fs::directory_iterator();
-             entry.increment(error)) {
-            if (entry->path().filename() == kLeaseFile || entry->path().filename() == "argosy_run.json.tmp") continue;
-            fail(ErrorKind::usage,
-                 "The folder {} is not empty and holds no Argosy run. Nothing was touched. Take another --run-dir.",
-                 path.string());
-        }
-        if (error)
-            fail(ErrorKind::system, "The run directory {} cannot be listed: {}.", path.string(), error.message());
-    } else if (exists) {
+    if (fs::exists(path / kIdentityFile, error)) return;
+    // What a start leaves that was cut before it wrote its identity is a lease alone.
+    for (fs::directory_iterator entry(path, error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+        if (entry->path().filename() == kLeaseFile || entry->path().filename() == "argosy_run.json.tmp") continue;
+        fail(ErrorKind::usage,
+             "The folder {} is not empty and holds no Argosy run. Nothing was touched. Take another --run-dir.",
+             path.string());
+    }
+    if (error) {
+        fail(ErrorKind::system, "The run directory {} cannot be listed: {}. Check its permissions.", path.string(),
+             error.message());
+    }
+}
+
+}  // namespace
+
+void check_run_directory(const fs::path& path) {
+    refuse_foreign(path);
+    // The nearest folder that exists is where something would be made.
+    fs::path nearest_folder = fs::absolute(path).lexically_normal();
+    std::error_code error;
+    while (!fs::exists(nearest_folder, error) && nearest_folder.has_relative_path()) {
+        nearest_folder = nearest_folder.parent_path();
+    }
+    if (::access(nearest_folder.c_str(), W_OK | X_OK) != 0) {
+        fail(ErrorKind::system,
+             "The run directory {} cannot be made: {} cannot be written ({}). Take another --run-dir.", path.string(),
+             nearest_folder.string(), std::strerror(errno));
+    }
+}
+
+RunDirectory::RunDirectory(const fs::path& path, const JobIdentity& identity) : path_(path) {
+    refuse_foreign(path);
+    std::error_code error;
+    if (fs::exists(path / kIdentityFile, error)) {
         check_same_job(path, identity);
         resumed_ = true;
     } else if (fs::create_directories(path, error); error) {
-        fail(ErrorKind::system, "The run directory {} cannot be made: {}.", path.string(), error.message());
+        fail(ErrorKind::system, "The run directory {} cannot be made: {}. Take another --run-dir.", path.string(),
+             error.message());
     }
     lease_ = take_lease(path);
     try {

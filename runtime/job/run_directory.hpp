@@ -40,6 +40,10 @@ struct JobStatus {
 };
 std::string status_json(const JobStatus& status);
 
+// Says early what RunDirectory would say late: that `path` is a file, a folder of something else, or in a place where
+// nothing can be written. Makes nothing.
+void check_run_directory(const std::filesystem::path& path);
+
 // Held by one process of the job (rank 0); the others use the paths. Files: argosy_run.json (identity), lease,
 // effective.cfg, status.json, log.txt, errors.jsonl, parts/, responses.jsonl.
 class RunDirectory {
