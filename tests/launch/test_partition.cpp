@@ -184,8 +184,9 @@ double whole_seconds(const fs::path& folder, int ranks) {
 
 // Where a layout cuts every matrix (tp = etp = N) each rank works 1/N. Where it deals out whole experts or requests,
 // how much a rank gets is the routers' choice, but nothing is done twice: the ranks' mean is 1/N. Times of a shared
-// machine scatter, so the least of up to three tries counts.
-TEST_CASE("processor time of a rank is its share of the work") {
+// machine scatter, so the least of up to three tries counts, and the case runs only when asked for, on a quiet machine:
+// test_partition "[timing]"
+TEST_CASE("processor time of a rank is its share of the work", "[.][timing]") {
     const TempDir temp;
     write_text(temp.path() / "config.json", kConfig);
     for (const int ranks : {2, 4}) {
