@@ -50,11 +50,15 @@ ProgramResult run_at(const Place& place, int ranks, std::vector<std::string> arg
     return run_program(call);
 }
 
+// Files may vanish while they are listed.
 std::vector<std::string> files_under(const fs::path& folder) {
     std::vector<std::string> names;
-    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-        if (!entry.is_directory()) names.push_back(fs::relative(entry.path(), folder).string());
+    std::error_code error;
+    for (fs::recursive_directory_iterator entry(folder, error); !error && entry != fs::recursive_directory_iterator();
+         entry.increment(error)) {
+        if (!entry->is_directory(error)) names.push_back(fs::relative(entry->path(), folder, error).string());
     }
+    if (error) names.push_back("a file that vanished");  // looked for again by who waits for nothing
     std::sort(names.begin(), names.end());
     return names;
 }
