@@ -117,6 +117,7 @@ void Engine::settle_finished(const std::vector<std::int32_t>& finished) {
         Answer& answer = answers_.at(sequence.request);
         answer.choices.push_back(generation_of(index).finish(sequence.finish));
         generations_.erase(index);
+        if (config_.leader && sequence.cached_prompt_tokens > 0) count(ledger_, Witness::prefix_hits);
         if (config_.leader && scheduler_.request_of(sequence).temperature > 0)
             count(ledger_, Witness::sequences_sampled);
         if (--answer.unfinished == 0) finish_request(sequence.request);

@@ -372,7 +372,8 @@ LoadedWeights load_weights(MpiSession& session, const RankLayout& layout, NodeMe
                                                   static_cast<std::size_t>(arenas.bytes[static_cast<std::size_t>(a)]));
         arena[static_cast<std::size_t>(a)] = block.data;
         if (block.is_leader()) leads |= 1u << a;
-        (block.sharers > 1 ? loaded.shared_bytes : loaded.private_bytes) += arenas.bytes[static_cast<std::size_t>(a)];
+        (block.sharers > 1 ? loaded.shared_bytes : loaded.private_bytes) +=
+            arenas.bytes[static_cast<std::size_t>(a)] / block.sharers;
     }
     std::vector<std::uint32_t> wanted(static_cast<std::size_t>(session.size()));
     session.world().all_gather(&leads, sizeof leads, wanted.data());

@@ -40,7 +40,7 @@ struct LoadedWeights {
         digest;  // of names, formats, shapes and bytes of all tensors: 32 hex digits; the same on every rank and layout
     std::int64_t bytes_read = 0;     // by this rank from the file system, headers included
     std::int64_t private_bytes = 0;  // arenas that this rank alone reads
-    std::int64_t shared_bytes = 0;   // arenas it reads together with others
+    std::int64_t shared_bytes = 0;   // its part of arenas that it reads together with others
 };
 
 LayoutShare share_of(const RankPlace& place, const RankLayout& layout);
