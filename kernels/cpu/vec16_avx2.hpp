@@ -17,6 +17,7 @@ struct Mask16 {
 struct Vec16 {
     __m256 lo, hi;
 
+    static constexpr int kQueryRows = 6;  // queries of an attention tile at most
     static constexpr int kTileRows = 6;   // rows of a product's register tile at most
     static constexpr int kTileUnits = 7;  // accumulators and a weight per panel that the 16 registers hold, in pairs
 

@@ -26,6 +26,7 @@ struct Mask16 {
 struct Vec16 {
     F32x4 part[4];
 
+    static constexpr int kQueryRows = 2;  // queries of an attention tile at most
     static constexpr int kTileRows = 2;   // rows of a product's register tile at most
     static constexpr int kTileUnits = 4;  // accumulators and a weight per panel, in fours
 

@@ -3,6 +3,11 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
 namespace argosy::bench {
 
 namespace {
@@ -66,26 +71,54 @@ constexpr int kSteps = 200'000;
 
 }  // namespace
 
-double fma_gflops(std::string_view backend) {
-    volatile float sink = 0;
-    float (*loop)() = backend == "cpu-avx512" ? fma_avx512 : backend == "cpu-avx2" ? fma_avx2 : multiply_add_baseline;
-    const int lanes = backend == "cpu-avx512" ? 16 : backend == "cpu-avx2" ? 8 : 4;
-    const double ns = median_ns(1, [&] { sink = loop(); });
-    return 2.0 * lanes * kChains * kSteps / ns;
+namespace {
+
+// Nanoseconds of a call of `work` by every thread of `threads`, all at the same time: the median over rounds of the
+// threads' mean.
+template <class Work>
+double all_threads_ns(int threads, const Work& work) {
+    std::vector<double> mean(static_cast<std::size_t>(threads));
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; ++t) {
+        std::vector<double> samples;
+        for (int sample = 0; sample < 9; ++sample) {
+            const std::int64_t start = monotonic_ns();
+            work(t);
+            samples.push_back(static_cast<double>(monotonic_ns() - start));
+        }
+        std::nth_element(samples.begin(), samples.begin() + 4, samples.end());
+        mean[static_cast<std::size_t>(t)] = samples[4];
+    }
+    return std::accumulate(mean.begin(), mean.end(), 0.0) / threads;
 }
 
-double read_gbytes(const void* data, std::size_t bytes) {
-    volatile int sink = 0;
-    const double ns = median_ns(1, [&] {
-        const auto* p = static_cast<const __m128i*>(data);
+}  // namespace
+
+double fma_gflops(std::string_view backend, int threads) {
+    float (*loop)() = backend == "cpu-avx512" ? fma_avx512 : backend == "cpu-avx2" ? fma_avx2 : multiply_add_baseline;
+    const int lanes = backend == "cpu-avx512" ? 16 : backend == "cpu-avx2" ? 8 : 4;
+    const double ns = all_threads_ns(threads, [&](int) {
+        volatile float sink = 0;
+        for (int i = 0; i < 8; ++i) sink = loop();
+        (void)sink;
+    });
+    return threads * 8 * 2.0 * lanes * kChains * kSteps / ns;
+}
+
+double read_gbytes(const void* data, std::size_t bytes, int threads) {
+    const std::size_t share = bytes / static_cast<std::size_t>(threads) / 512 * 512;
+    const double ns = all_threads_ns(threads, [&](int t) {
+        const auto* p =
+            reinterpret_cast<const __m128i*>(static_cast<const std::byte*>(data) + static_cast<std::size_t>(t) * share);
         __m128i sum[8] = {};
-        for (std::size_t i = 0; i < bytes / 16; i += 8) {
-            for (int j = 0; j < 8; ++j) sum[j] = _mm_xor_si128(sum[j], _mm_loadu_si128(p + i + j));
+        for (std::size_t i = 0; i < share / 16; i += 8) {
+            for (std::size_t j = 0; j < 8; ++j) sum[j] = _mm_xor_si128(sum[j], _mm_loadu_si128(p + i + j));
         }
         for (int j = 1; j < 8; ++j) sum[0] = _mm_xor_si128(sum[0], sum[j]);
-        sink = _mm_cvtsi128_si32(sum[0]);
+        volatile int sink = _mm_cvtsi128_si32(sum[0]);
+        (void)sink;
     });
-    return static_cast<double>(bytes) / ns;
+    return threads * static_cast<double>(share) / ns;
 }
 
 }  // namespace argosy::bench

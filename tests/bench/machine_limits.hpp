@@ -13,12 +13,12 @@
 
 namespace argosy::bench {
 
-// GFLOP/s of one thread running independent FMA chains with the vectors of "cpu-avx512" or "cpu-avx2"; for another name
-// with baseline multiplications and additions.
-double fma_gflops(std::string_view backend);
+// GFLOP/s of `threads` threads at once, each running independent FMA chains with the vectors of "cpu-avx512" or
+// "cpu-avx2"; for another name with baseline multiplications and additions.
+double fma_gflops(std::string_view backend, int threads);
 
-// GB/s of one thread summing `bytes` bytes (a multiple of 512) in order, over and over.
-double read_gbytes(const void* data, std::size_t bytes);
+// GB/s of `threads` threads at once, each summing its part of `bytes` bytes in order.
+double read_gbytes(const void* data, std::size_t bytes, int threads);
 
 // Nanoseconds that this thread has run: on a shared machine the time others take does not count.
 inline std::int64_t thread_ns() {

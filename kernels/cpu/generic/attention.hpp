@@ -104,7 +104,7 @@ static void tile_segment(const AttentionArgs& args, const AttentionTask& task, T
     if (idle == tile.queries) return;
 
     alignas(64) float p[kTileQueries * kSegmentKeys];
-    score_segment_of<V, Kv, V::kTileRows>(tile.queries, tile.q, segment.key, segment.blocks, args.head_dim, args.scale,
+    score_segment_of<V, Kv, V::kQueryRows>(tile.queries, tile.q, segment.key, segment.blocks, args.head_dim, args.scale,
                                           p);
     alignas(64) float m[kTileQueries] = {};
     alignas(64) float l[kTileQueries] = {};
@@ -116,7 +116,7 @@ static void tile_segment(const AttentionArgs& args, const AttentionTask& task, T
     for (int i = 0; i < idle; ++i) {
         for (int key = 0; key < common; ++key) p[i * kSegmentKeys + key] = 0;  // their sums are not used
     }
-    value_segment_of<V, Kv, V::kTileRows>(tile.queries, p, segment.value, stride, common, o);
+    value_segment_of<V, Kv, V::kQueryRows>(tile.queries, p, segment.value, stride, common, o);
     for (int i = idle; i < tile.queries;
          ++i) {  // keys that only later rows see, where the causal edge crosses the tile
         for (int key = common; key < keys[i]; ++key) {
@@ -167,15 +167,15 @@ static SegmentBlocks segment_blocks(const AttentionArgs& args, const AttentionTa
 
 template <class V>
 [[gnu::noinline]] static void attention_task(const AttentionArgs& args, const AttentionTask& task) {
-    constexpr int kTilesMax = (kTaskQueries + V::kTileRows - 1) / V::kTileRows;
-    static_assert(V::kTileRows <= kTileQueries);
+    constexpr int kTilesMax = (kTaskQueries + V::kQueryRows - 1) / V::kQueryRows;
+    static_assert(V::kQueryRows <= kTileQueries);
     alignas(64) float q[kTaskQueries * kHeadDimMax];
     alignas(64) float o[kTaskQueries * kHeadDimMax];
     alignas(64) float decoded[2 * kSegmentKeys * kHeadDimMax];
     const std::int64_t stride = kv_value_stride(args.kv.spec);
 
     TileState tile[kTilesMax];
-    const int tiles = (task.count + V::kTileRows - 1) / V::kTileRows;
+    const int tiles = (task.count + V::kQueryRows - 1) / V::kQueryRows;
     for (int t = 0; t < tiles; ++t) {
         tile[t].first = task.count * t / tiles;
         tile[t].queries = task.count * (t + 1) / tiles - tile[t].first;

@@ -38,6 +38,24 @@ struct PanelBf16 {
     }
 };
 
+// Weights of the next task, asked for while this one computes, so that memory and arithmetic work at the same time:
+// the innermost loop asks for `lines` cache lines with every kChainBlock steps of k.
+// Two ranges, one after the other, since gate and up panels lie apart.
+struct FetchAhead {
+    const std::byte* next = nullptr;
+    const std::byte* end = nullptr;
+    const std::byte* then = nullptr;
+    const std::byte* then_end = nullptr;
+    int lines = 0;  // 0: nothing left
+};
+
+ARGOSY_INLINE void start_next_range(FetchAhead& ahead) {
+    ahead.next = ahead.then;
+    ahead.end = ahead.then_end;
+    ahead.then = nullptr;
+    if (ahead.next == nullptr) ahead.lines = 0;
+}
+
 // acc[r][p] = fma(x[r][k], w[p], acc[r][p]) for one k.
 template <class V, int kRows, int kPanels>
 [[gnu::always_inline]] static inline void chain_step(V (&acc)[kRows][kPanels], const V (&w)[kPanels], const float* x) {
@@ -54,7 +72,7 @@ template <class V, int kRows, int kPanels>
 // except in the last call.
 template <class V, class Weights, int kRows, int kPanels>
 [[gnu::noinline]] static void chain_tile(const float* x, const std::byte* const* panel, std::int64_t columns,
-                                         bool fresh, float* tile) {
+                                         bool fresh, float* tile, FetchAhead& ahead) {
     V acc[kRows][kPanels];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
@@ -67,7 +85,10 @@ template <class V, class Weights, int kRows, int kPanels>
 
     V w[kPanels];
     std::int64_t k = 0;
+    const std::byte* fetch = ahead.next;
+    const int lines = ahead.lines;
     for (; k + kChainBlock <= columns; k += kChainBlock) {
+        for (int line = 0; line < lines; ++line, fetch += 64) __builtin_prefetch(fetch, 0, 2);
 #pragma GCC unroll 2
         for (int step = 0; step < kChainBlock; step += 2) {
 #pragma GCC unroll 8
@@ -81,6 +102,8 @@ template <class V, class Weights, int kRows, int kPanels>
         }
         x += kRows * kChainBlock;
     }
+    ahead.next = fetch;
+    if (lines > 0 && fetch >= ahead.end) start_next_range(ahead);
     for (; k < columns; k += 2) {
 #pragma GCC unroll 8
         for (int p = 0; p < kPanels; ++p) w[p] = Weights::template even<V>(pair[p]);
@@ -112,25 +135,26 @@ constexpr int tile_panels(int rows) {
 // chain_tile for `rows` rows and as many of `panels` panels as a tile takes; returns that number.
 template <class V, class Weights, int kRows>
 static int chain_panels(int rows, const float* x, const std::byte* const* panel, int panels, std::int64_t columns,
-                        bool fresh, float* tile) {
+                        bool fresh, float* tile, FetchAhead& ahead) {
     if (rows == kRows) {
         constexpr int kMost = tile_panels<V>(kRows);
         if (kMost >= 8 && panels >= 8) {
-            chain_tile<V, Weights, kRows, kMost >= 8 ? 8 : 1>(x, panel, columns, fresh, tile);
+            chain_tile<V, Weights, kRows, kMost >= 8 ? 8 : 1>(x, panel, columns, fresh, tile, ahead);
             return 8;
         }
         if (kMost >= 4 && panels >= 4) {
-            chain_tile<V, Weights, kRows, kMost >= 4 ? 4 : 1>(x, panel, columns, fresh, tile);
+            chain_tile<V, Weights, kRows, kMost >= 4 ? 4 : 1>(x, panel, columns, fresh, tile, ahead);
             return 4;
         }
         if (kMost >= 2 && panels >= 2) {
-            chain_tile<V, Weights, kRows, kMost >= 2 ? 2 : 1>(x, panel, columns, fresh, tile);
+            chain_tile<V, Weights, kRows, kMost >= 2 ? 2 : 1>(x, panel, columns, fresh, tile, ahead);
             return 2;
         }
-        chain_tile<V, Weights, kRows, 1>(x, panel, columns, fresh, tile);
+        chain_tile<V, Weights, kRows, 1>(x, panel, columns, fresh, tile, ahead);
         return 1;
     }
-    if constexpr (kRows > 1) return chain_panels<V, Weights, kRows - 1>(rows, x, panel, panels, columns, fresh, tile);
+    if constexpr (kRows > 1)
+        return chain_panels<V, Weights, kRows - 1>(rows, x, panel, panels, columns, fresh, tile, ahead);
     return panels;
 }
 

@@ -25,9 +25,11 @@ struct ProductJob {
     std::int64_t out_stride = 0;
 };
 
-inline constexpr int kSlotsMax = 16;         // panels of one task
-inline constexpr int kRowsMax = 16;          // rows of any lane type's tile
-inline constexpr int kColumnsBytes = 24576;  // copied columns of x of one row tile: half of a first-level cache
+inline constexpr int kSlotsMax = 16;  // panels of one task
+inline constexpr int kRowsMax = 16;   // rows of any lane type's tile
+inline constexpr int kColumnsBytes =
+    16384;  // copied columns of x of one row tile; panels stream beside them through the first-level cache
+inline constexpr int kFetchRows = 6;  // of a tile, from which on weights are fetched ahead
 inline constexpr int kLeafLevels =
     4;  // leaf values that wait for their sibling: one per level of the tree, and the newest
 
@@ -41,7 +43,7 @@ struct PanelBlock {
 // One leaf's chains for `rows` rows and all slots: tile[slot][row][16].
 template <class V, class Weights>
 static void leaf_chains(const float* const* x_row, int rows, const PanelBlock& block, std::int64_t part_offset,
-                        std::int64_t k_begin, std::int64_t k_end, float* tile) {
+                        std::int64_t k_begin, std::int64_t k_end, float* tile, FetchAhead& ahead) {
     alignas(64) float columns[kColumnsBytes / sizeof(float)];
     const std::int64_t run_max =
         static_cast<std::int64_t>(kColumnsBytes / sizeof(float)) / rows / kChainBlock * kChainBlock;
@@ -65,7 +67,7 @@ static void leaf_chains(const float* const* x_row, int rows, const PanelBlock& b
         for (int s = 0; s < block.slots;) {
             s +=
                 chain_panels<V, Weights, V::kTileRows>(rows, columns, panel + s, block.slots - s, count, run == k_begin,
-                                                       tile + static_cast<std::int64_t>(s) * rows * 16);
+                                                       tile + static_cast<std::int64_t>(s) * rows * 16, ahead);
         }
     }
 }
@@ -75,7 +77,7 @@ static void leaf_chains(const float* const* x_row, int rows, const PanelBlock& b
 // pair that is now complete. Returns where the tile stands among the levels' buffers.
 template <class V, class Weights>
 static float* joined_leaves(const MatrixSpec& spec, const float* const* x_row, int rows, const PanelBlock& block,
-                            float* buffers) {
+                            float* buffers, FetchAhead& ahead) {
     constexpr std::int64_t kTileFloats = static_cast<std::int64_t>(kSlotsMax) * kRowsMax * 16;
     float* waiting[kLeafLevels] = {};  // the left value of each level, null where absent
     bool in_use[kLeafLevels + 1] = {};
@@ -91,7 +93,7 @@ static float* joined_leaves(const MatrixSpec& spec, const float* const* x_row, i
             while (in_use[free_buffer]) ++free_buffer;
             value = buffers + free_buffer * kTileFloats;
             in_use[free_buffer] = true;
-            leaf_chains<V, Weights>(x_row, rows, block, offset, k_begin, k_end, value);
+            leaf_chains<V, Weights>(x_row, rows, block, offset, k_begin, k_end, value, ahead);
         }
         offset += panel_part_bytes(spec.dtype, k_end - k_begin);
         int level = 0;
@@ -131,15 +133,27 @@ static void store_tile(const ProductJob& job, const PanelBlock& block, std::int6
     }
 }
 
+// Spreads what is to be fetched evenly over the innermost loop of a task. Tiles of few rows wait for memory in any case
+// and their loop has no time to spare.
+template <class V>
+static void spread_fetch(FetchAhead& ahead, const MatrixSpec& spec, int slots, std::int64_t rows, std::int64_t tiles) {
+    if (ahead.next == nullptr || rows < kFetchRows * tiles) return;
+    const int panels = tile_panels<V>(static_cast<int>(rows / tiles));
+    const std::int64_t blocks = tiles * ((slots + panels - 1) / panels) * (spec.k / kChainBlock);
+    const std::int64_t lines = (ahead.end - ahead.next + (ahead.then_end - ahead.then)) / 64;
+    ahead.lines = blocks == 0 ? 0 : static_cast<int>((lines + blocks - 1) / blocks);
+}
+
 // Rows [row_begin, row_end) of one block of panels.
 template <class V, class Weights>
 [[gnu::noinline]] static void product_task(const ProductJob& job, const MatrixSpec& spec, const PanelBlock& block,
-                                           std::int64_t row_begin, std::int64_t row_end) {
+                                           std::int64_t row_begin, std::int64_t row_end, FetchAhead ahead) {
     static_assert(V::kTileRows <= kRowsMax);
     alignas(64) float buffers[(kLeafLevels + 1) * kSlotsMax * kRowsMax * 16];
     // Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
     const std::int64_t all = row_end - row_begin;
     const std::int64_t tiles = (all + V::kTileRows - 1) / V::kTileRows;
+    spread_fetch<V>(ahead, spec, block.slots, all, tiles);
     for (std::int64_t t = 0; t < tiles; ++t) {
         const std::int64_t row = row_begin + all * t / tiles;
         const int rows = static_cast<int>(row_begin + all * (t + 1) / tiles - row);
@@ -147,7 +161,7 @@ template <class V, class Weights>
         for (int r = 0; r < rows; ++r) {
             x_row[r] = job.x + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * spec.k;
         }
-        const float* tile = joined_leaves<V, Weights>(spec, x_row, rows, block, buffers);
+        const float* tile = joined_leaves<V, Weights>(spec, x_row, rows, block, buffers, ahead);
         store_tile<V>(job, block, spec.n, row, rows, tile);
     }
 }
@@ -189,6 +203,59 @@ ARGOSY_INLINE ProductCut product_cut(const MatrixSpec& spec, bool paired, int gr
     return cut;
 }
 
+// Which group, panels of one matrix, and rows a task takes.
+struct ProductTask {
+    std::int64_t group = 0;
+    std::int64_t panel_begin = 0;
+    std::int64_t panel_end = 0;
+    std::int64_t row_begin = 0;
+    std::int64_t row_end = 0;
+};
+
+ARGOSY_INLINE ProductTask product_task_at(const ProductJob& job, const ProductCut& cut, std::int64_t index) {
+    const std::int64_t panels = panel_count(job.weight[0].spec);
+    const std::int64_t row_block = index % cut.row_blocks;
+    const std::int64_t panel_block = index / cut.row_blocks % cut.panel_blocks;
+    ProductTask task;
+    task.group = index / cut.row_blocks / cut.panel_blocks;
+    task.panel_begin = panel_block * cut.panels_per_block;
+    task.panel_end =
+        task.panel_begin + cut.panels_per_block < panels ? task.panel_begin + cut.panels_per_block : panels;
+    const std::int64_t begin = job.group_begin[task.group];
+    const std::int64_t rows = job.group_begin[task.group + 1] - begin;
+    task.row_begin = begin + rows * row_block / cut.row_blocks;
+    task.row_end = begin + rows * (row_block + 1) / cut.row_blocks;
+    return task;
+}
+
+ARGOSY_INLINE const std::byte* panel_data(const WeightMatrix& weight, std::int64_t panel) {
+    return static_cast<const std::byte*>(weight.data) + panel * panel_bytes(weight.spec);
+}
+
+ARGOSY_INLINE PanelBlock panel_block(const ProductJob& job, const ProductTask& task) {
+    PanelBlock block;
+    block.first_output = task.panel_begin * kPanelOutputs;
+    for (std::int64_t p = task.panel_begin; p < task.panel_end; ++p) {
+        block.panel[block.slots++] = panel_data(job.weight[task.group], p);
+        if (job.up != nullptr) block.panel[block.slots++] = panel_data(job.up[task.group], p);
+    }
+    return block;
+}
+
+// The panels of task `next`, unless it reads those of `task` again or has no rows.
+ARGOSY_INLINE FetchAhead panels_to_fetch(const ProductJob& job, const ProductTask& task, const ProductTask& next) {
+    FetchAhead ahead;
+    if (next.row_begin == next.row_end) return ahead;
+    if (next.group == task.group && next.panel_begin == task.panel_begin) return ahead;
+    ahead.next = panel_data(job.weight[next.group], next.panel_begin);
+    ahead.end = panel_data(job.weight[next.group], next.panel_end);
+    if (job.up != nullptr) {
+        ahead.then = panel_data(job.up[next.group], next.panel_begin);
+        ahead.then_end = panel_data(job.up[next.group], next.panel_end);
+    }
+    return ahead;
+}
+
 template <class V>
 static void run_product(const ProductJob& job, const Stream& stream) {
     const MatrixSpec& spec = job.weight[0].spec;
@@ -196,29 +263,17 @@ static void run_product(const ProductJob& job, const Stream& stream) {
     if (rows == 0 || spec.n == 0) return;
     const bool paired = job.up != nullptr;
     const ProductCut cut = product_cut(spec, paired, job.groups, rows, stream.threads, V::kTileRows);
-    const std::int64_t bytes = panel_bytes(spec);
-    const std::int64_t panels = panel_count(spec);
-    parallel_tasks(stream, job.groups * cut.panel_blocks * cut.row_blocks, [&](std::int64_t task) {
-        const std::int64_t row_block = task % cut.row_blocks;
-        const std::int64_t panel_block = task / cut.row_blocks % cut.panel_blocks;
-        const std::int64_t group = task / cut.row_blocks / cut.panel_blocks;
-        const std::int64_t begin = job.group_begin[group];
-        const std::int64_t all = job.group_begin[group + 1] - begin;
-        const std::int64_t row_begin = begin + all * row_block / cut.row_blocks;
-        const std::int64_t row_end = begin + all * (row_block + 1) / cut.row_blocks;
-        if (row_begin == row_end) return;
-        PanelBlock block;
-        const std::int64_t first = panel_block * cut.panels_per_block;
-        const std::int64_t last = first + cut.panels_per_block < panels ? first + cut.panels_per_block : panels;
-        block.first_output = first * kPanelOutputs;
-        for (std::int64_t p = first; p < last; ++p) {
-            block.panel[block.slots++] = static_cast<const std::byte*>(job.weight[group].data) + p * bytes;
-            if (paired) block.panel[block.slots++] = static_cast<const std::byte*>(job.up[group].data) + p * bytes;
-        }
+    const std::int64_t tasks = job.groups * cut.panel_blocks * cut.row_blocks;
+    parallel_tasks_ahead(stream, tasks, [&](std::int64_t index, std::int64_t next) {
+        const ProductTask task = product_task_at(job, cut, index);
+        if (task.row_begin == task.row_end) return;
+        const PanelBlock block = panel_block(job, task);
+        FetchAhead ahead;
+        if (next < tasks) ahead = panels_to_fetch(job, task, product_task_at(job, cut, next));
         if (spec.dtype == DType::bf16) {
-            product_task<V, PanelBf16>(job, spec, block, row_begin, row_end);
+            product_task<V, PanelBf16>(job, spec, block, task.row_begin, task.row_end, ahead);
         } else {
-            product_task<V, PanelF32>(job, spec, block, row_begin, row_end);
+            product_task<V, PanelF32>(job, spec, block, task.row_begin, task.row_end, ahead);
         }
     });
 }
