@@ -18,6 +18,12 @@ enum class InputFormat {
     text,   // every line is a prompt
 };
 
+// What a body is sent to; it decides which fields it may have. Prompt lines have the fields of completions.
+enum class Endpoint {
+    completions,  // /v1/completions
+    chat,         // /v1/chat/completions
+};
+
 // "jsonl" or "text"; anything else is ErrorKind::usage.
 InputFormat parse_input_format(std::string_view name);
 
@@ -72,9 +78,10 @@ class UniqueNames {
     std::unordered_map<Digest128, std::int64_t, Digest128Hash> first_line_;
 };
 
-// Names of the settings that a request may carry, in alphabetical order, and the nearest of them to a name, "" when
-// none is near.
-std::string honoured_fields();
-std::string_view nearest_field(std::string_view name);
+// Names of the settings that a request may carry, in alphabetical order; whether a name is one of them; and the nearest
+// of them to a name, "" when none is near.
+std::string honoured_fields(Endpoint endpoint = Endpoint::completions);
+bool is_honoured(std::string_view name, Endpoint endpoint = Endpoint::completions);
+std::string_view nearest_field(std::string_view name, Endpoint endpoint = Endpoint::completions);
 
 }  // namespace argosy
