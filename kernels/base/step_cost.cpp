@@ -1,0 +1,317 @@
+// The formulas of a step's cost.
+#include "kernels/base/step_cost.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/base/error.hpp"
+#include "kernels/base/leaf_tree.hpp"
+
+namespace argosy {
+
+namespace {
+
+constexpr std::int64_t kFloatBytes = 4;
+constexpr std::int64_t kChoiceBytes = 8;  // an expert's id and its weight
+constexpr std::int64_t kCountBytes = 4;   // how many rows go to an ep rank
+constexpr std::int64_t kStepWordBytes = 64;
+constexpr std::int64_t kVocabUnitRows = 16;  // the vocabulary is cut between panels of 16 rows
+
+struct Range {
+    std::int64_t begin = 0;
+    std::int64_t end = 0;
+    std::int64_t count() const { return end - begin; }
+};
+
+// [n*part/parts, n*(part+1)/parts)
+Range even_share(std::int64_t n, int part, int parts) { return {n * part / parts, n * (part + 1) / parts}; }
+
+// Units of a row-parallel product that a rank owns (rule R2).
+Range leaf_range(std::int64_t units, int part, int parts) {
+    const LeafShare share = leaf_share(units, 1, part, parts);
+    return {share.k_begin, share.k_end};
+}
+
+struct Heads {
+    std::int64_t q = 0;
+    std::int64_t kv = 0;
+};
+// kv heads are those that the rank's q heads read; neighbours may both hold one.
+Heads heads_of(const CostModel& model, const CostPlace& place) {
+    const Range q = leaf_range(model.q_heads, place.tp_rank, place.tp);
+    if (q.count() == 0) return {};
+    const std::int64_t q_per_kv = model.q_heads / model.kv_heads;
+    return {q.count(), (q.end - 1) / q_per_kv + 1 - q.begin / q_per_kv};
+}
+
+std::int64_t vocab_of(const CostModel& model, const CostPlace& place) {
+    const std::int64_t units = (model.vocab + kVocabUnitRows - 1) / kVocabUnitRows;
+    const Range share = even_share(units, place.tp_rank, place.tp);
+    return std::min(share.end * kVocabUnitRows, model.vocab) - std::min(share.begin * kVocabUnitRows, model.vocab);
+}
+
+// Floats in and out of a product of `rows` rows.
+std::int64_t product_activations(std::int64_t rows, std::int64_t in, std::int64_t out) {
+    return rows * (in + out) * kFloatBytes;
+}
+
+void add_attention(StepCost& cost, const CostModel& model, const CostPlace& place, const CostStep& step) {
+    const Heads heads = heads_of(model, place);
+    const std::int64_t layers = model.layers();
+    const std::int64_t qkv = (heads.q + 2 * heads.kv) * model.head_dim;
+    const std::int64_t out = heads.q * model.head_dim;
+    const bool works = step.rows > 0 && heads.q > 0;
+    const std::int64_t elements = model.hidden * (qkv + out);
+    cost.of(CostPart::attention) = {.flops = 2 * layers * step.rows * elements,
+                                    .weight_bytes = works ? layers * elements * model.weight_element_bytes : 0,
+                                    .kv_bytes = 0,
+                                    .activation_bytes = layers * (product_activations(step.rows, model.hidden, qkv) +
+                                                                  product_activations(step.rows, out, model.hidden))};
+    // Scores and weighted sum: 2 * head_dim operations each for every pair and q head. The step's own tokens are
+    // written, then read with the others.
+    const std::int64_t kv_token_bytes = 2 * heads.kv * model.head_dim * model.kv_element_bytes;
+    cost.of(CostPart::scores) = {.flops = 4 * layers * step.score_pairs * out,
+                                 .weight_bytes = 0,
+                                 .kv_bytes = layers * kv_token_bytes * (step.kv_tokens + step.rows),
+                                 .activation_bytes = layers * product_activations(step.rows, out, out)};
+}
+
+void add_dense(StepCost& cost, const CostModel& model, const CostPlace& place, const CostStep& step) {
+    for (const std::int64_t width : model.dense_columns) {
+        if (width == 0) continue;
+        const std::int64_t columns = leaf_range(width, place.tp_rank, place.tp).count();
+        const std::int64_t elements = 3 * model.hidden * columns;
+        cost.of(CostPart::dense) += {.flops = 2 * step.rows * elements,
+                                     .weight_bytes = step.rows > 0 ? elements * model.weight_element_bytes : 0,
+                                     .kv_bytes = 0,
+                                     .activation_bytes = 2 * product_activations(step.rows, model.hidden, columns)};
+    }
+}
+
+void add_experts(StepCost& cost, const CostModel& model, const CostPlace& place, const CostStep& step) {
+    const std::int64_t layers = model.mixture_layers();
+    const std::int64_t own = even_share(step.rows, place.tp_rank, place.tp).count();
+    const std::int64_t router = model.hidden * model.experts;
+    cost.of(CostPart::router) = {.flops = 2 * layers * own * router,
+                                 .weight_bytes = own > 0 ? layers * router * model.weight_element_bytes : 0,
+                                 .kv_bytes = 0,
+                                 .activation_bytes = layers * product_activations(own, model.hidden, model.experts)};
+    const std::int64_t columns = leaf_range(model.expert_columns, place.etp_rank, place.etp).count();
+    const std::int64_t elements = 3 * model.hidden * columns;
+    cost.of(CostPart::experts) = {
+        .flops = 2 * step.route.grouped_rows * elements,
+        .weight_bytes = step.route.experts_hit * elements * model.weight_element_bytes,
+        .kv_bytes = 0,
+        .activation_bytes = 2 * product_activations(step.route.grouped_rows, model.hidden, columns)};
+}
+
+// Wanted rows in chunks: who owns them gathers them normed, each rank computes its part of the logits of all, and gets
+// whole logits of the rows that it samples.
+void add_vocabulary(StepCost& cost, const CostModel& model, const CostPlace& place, const CostStep& step) {
+    const std::int64_t columns = vocab_of(model, place);
+    const Range own = even_share(step.rows, place.tp_rank, place.tp);
+    const auto wanted = static_cast<std::int64_t>(step.wanted_rows.size());
+    const std::int64_t others = place.tp - 1;
+    std::int64_t chunks = 0;
+    for (std::int64_t begin = 0; begin < wanted; begin += model.logits_rows, ++chunks) {
+        const std::int64_t count = std::min(model.logits_rows, wanted - begin);
+        const auto first = step.wanted_rows.begin() + begin;
+        const std::int64_t owned =
+            std::count_if(first, first + count, [&](std::int64_t row) { return row >= own.begin && row < own.end; });
+        const std::int64_t sampled = even_share(count, place.tp_rank, place.tp).count();
+        cost.sent.vocabulary += others * owned * model.hidden * kFloatBytes +
+                                (count - sampled) * columns * kFloatBytes + others * sampled * model.sample_bytes;
+    }
+    if (place.tp > 1) cost.verbs += 3 * chunks;
+    cost.of(CostPart::vocabulary) = {.flops = 2 * wanted * model.hidden * columns,
+                                     .weight_bytes = chunks * model.hidden * columns * model.weight_element_bytes,
+                                     .kv_bytes = 0,
+                                     .activation_bytes = product_activations(wanted, model.hidden, columns)};
+}
+
+// A row-parallel block over tp: normed rows are gathered, partial sums scattered.
+void add_leaf_sums(StepCost& cost, const CostModel& model, const CostPlace& place, const CostStep& step) {
+    if (place.tp == 1) return;
+    const std::int64_t own = even_share(step.rows, place.tp_rank, place.tp).count();
+    const std::int64_t row_bytes = model.hidden * kFloatBytes;
+    const auto add_block = [&](std::int64_t times, bool owns_a_leaf) {
+        cost.sent.row_gather += times * own * row_bytes * (place.tp - 1);
+        if (owns_a_leaf) cost.sent.leaf_sum += times * (step.rows - own) * row_bytes;
+        cost.verbs += 2 * times;
+    };
+    add_block(model.layers(), heads_of(model, place).q > 0);
+    for (const std::int64_t width : model.dense_columns) {
+        if (width > 0) add_block(1, leaf_range(width, place.tp_rank, place.tp).count() > 0);
+    }
+}
+
+void add_exchange(StepCost& cost, const CostModel& model, const CostPlace& place, const CostStep& step) {
+    if (place.stage() == 1 || model.mixture_layers() == 0) return;
+    const std::int64_t row_bytes = model.hidden * kFloatBytes;
+    const CostRoute& route = step.route;
+    cost.sent.exchange = model.mixture_layers() * place.ep * kCountBytes * (place.stage() - 1) +
+                         route.rows_sent * (row_bytes + model.top_k * kChoiceBytes) + route.rows_returned * row_bytes;
+    cost.sent.members = route.member_rows * row_bytes;
+    cost.verbs += 2 * model.mixture_layers() + route.rounds * (place.etp > 1 ? 3 : 2);
+}
+
+// Probability that none of a row's top_k experts is among `held` of all.
+double none_chosen(const CostModel& model, std::int64_t held) {
+    double none = 1.0;
+    for (std::int64_t i = 0; i < model.top_k; ++i)
+        none *= std::max(0.0, static_cast<double>(model.experts - held - i)) / static_cast<double>(model.experts - i);
+    return none;
+}
+
+std::int64_t rounded(double value) { return static_cast<std::int64_t>(std::llround(value)); }
+
+}  // namespace
+
+std::int64_t CostModel::mixture_layers() const {
+    return std::count(dense_columns.begin(), dense_columns.end(), std::int64_t{0});
+}
+
+CostRoute& CostRoute::operator+=(const CostRoute& other) {
+    grouped_rows += other.grouped_rows;
+    experts_hit += other.experts_hit;
+    rows_sent += other.rows_sent;
+    rows_returned += other.rows_returned;
+    member_rows += other.member_rows;
+    rounds += other.rounds;
+    return *this;
+}
+
+PartCost& PartCost::operator+=(const PartCost& other) {
+    flops += other.flops;
+    weight_bytes += other.weight_bytes;
+    kv_bytes += other.kv_bytes;
+    activation_bytes += other.activation_bytes;
+    return *this;
+}
+
+SentBytes& SentBytes::operator+=(const SentBytes& other) {
+    row_gather += other.row_gather;
+    leaf_sum += other.leaf_sum;
+    exchange += other.exchange;
+    members += other.members;
+    vocabulary += other.vocabulary;
+    return *this;
+}
+
+StepCost& StepCost::operator+=(const StepCost& other) {
+    for (std::size_t i = 0; i < part.size(); ++i) part[i] += other.part[i];
+    sent += other.sent;
+    verbs += other.verbs;
+    return *this;
+}
+
+PartCost StepCost::total() const {
+    PartCost sum;
+    for (const PartCost& p : part) sum += p;
+    return sum;
+}
+
+std::string_view name_of(CostPart part) {
+    constexpr std::string_view kNames[kCostPartCount] = {"embedding", "attention", "scores",    "dense",
+                                                         "router",    "experts",   "vocabulary"};
+    return kNames[static_cast<std::size_t>(part)];
+}
+
+void add_sequence(CostStep& step, const CostModel& model, std::int64_t first_position, std::int64_t rows,
+                  WantedLogits wanted) {
+    const std::int64_t window = model.window;
+    for (std::int64_t i = 0; i < rows; ++i) {
+        const std::int64_t keys = first_position + i + 1;
+        step.score_pairs += window > 0 ? std::min(keys, window) : keys;
+        if (wanted == WantedLogits::all || (wanted == WantedLogits::last && i == rows - 1))
+            step.wanted_rows.push_back(step.rows + i);
+    }
+    const std::int64_t reach = window > 0 ? std::max<std::int64_t>(0, first_position + 1 - window) : 0;
+    step.kv_tokens += rows > 0 ? first_position + rows - reach : 0;
+    step.rows += rows;
+}
+
+CostRoute expected_route(const CostModel& model, const CostPlace& place, std::int64_t rows,
+                         std::int64_t rows_per_round) {
+    CostRoute route;
+    const std::int64_t layers = model.mixture_layers();
+    if (layers == 0 || rows == 0) return route;
+    const auto stage_rows = static_cast<double>(rows * place.dp);
+    const auto layer_count = static_cast<double>(layers);
+    const std::int64_t local = even_share(model.experts, place.ep_rank, place.ep).count();
+    const double chosen = static_cast<double>(model.top_k) / static_cast<double>(model.experts);
+    route.grouped_rows = rounded(layer_count * stage_rows * static_cast<double>(local) * chosen);
+    route.experts_hit = rounded(layer_count * static_cast<double>(local) * (1.0 - std::pow(1.0 - chosen, stage_rows)));
+    if (place.stage() == 1) {
+        route.rounds = layers;
+        return route;
+    }
+    const auto own = static_cast<double>(even_share(rows, place.tp_rank, place.tp).count());
+    double sent = 0;
+    double most = 0;
+    for (int g = 0; g < place.ep; ++g) {
+        const double hit = 1.0 - none_chosen(model, even_share(model.experts, g, place.ep).count());
+        sent += own * hit * (g == place.ep_rank ? place.etp - 1 : place.etp);
+        most = std::max(most, own * hit);
+    }
+    route.rows_sent = rounded(layer_count * sent);
+    // Of the stage's rows that reach this ep rank, each etp rank returns its share; own rows stay.
+    const double arrive = (stage_rows - own) * (1.0 - none_chosen(model, local));
+    route.rows_returned = rounded(layer_count * arrive / place.etp);
+    route.member_rows = rounded(static_cast<double>(route.grouped_rows) * (place.etp - 1) / place.etp);
+    route.rounds = layers * std::max<std::int64_t>(
+                                1, static_cast<std::int64_t>(std::ceil(most / static_cast<double>(rows_per_round))));
+    return route;
+}
+
+StepCost step_cost(const CostModel& model, const CostPlace& place, const CostStep& step) {
+    StepCost cost;
+    const std::int64_t own = even_share(step.rows, place.tp_rank, place.tp).count();
+    cost.of(CostPart::embedding) = {.flops = 0,
+                                    .weight_bytes = own * model.hidden * model.weight_element_bytes,
+                                    .kv_bytes = 0,
+                                    .activation_bytes = own * model.hidden * kFloatBytes};
+    add_attention(cost, model, place, step);
+    add_dense(cost, model, place, step);
+    if (model.mixture_layers() > 0) add_experts(cost, model, place, step);
+    add_vocabulary(cost, model, place, step);
+    add_leaf_sums(cost, model, place, step);
+    add_exchange(cost, model, place, step);
+    return cost;
+}
+
+std::string describe(const StepCost& cost) {
+    std::string text;
+    for (int i = 0; i < kCostPartCount; ++i) {
+        const PartCost& p = cost.part[static_cast<std::size_t>(i)];
+        text += fmt::format("{:<11} {} flops, {} weight bytes, {} KV bytes, {} activation bytes\n",
+                            name_of(static_cast<CostPart>(i)), p.flops, p.weight_bytes, p.kv_bytes, p.activation_bytes);
+    }
+    return text + fmt::format("sent        {} bytes in {} verbs\n", cost.sent.total(), cost.verbs);
+}
+
+std::int64_t step_word_sent_bytes(const CostPlace& place) { return kStepWordBytes * (place.stage() - 1); }
+
+double step_limit_ns(const StepCost& cost, const MachineSpeeds& machine) {
+    if (!(machine.gflops > 0) || !(machine.memory_gbytes_per_s > 0)) {
+        fail(ErrorKind::usage,
+             "A machine of {} GFLOP/s and {} GB/s has no limits to compare with. Measure it with argosy probe.",
+             machine.gflops, machine.memory_gbytes_per_s);
+    }
+    const PartCost total = cost.total();
+    double bandwidth = machine.memory_gbytes_per_s;
+    for (const MachineSpeeds::Level& cache : machine.caches) {
+        if (total.weight_bytes + total.kv_bytes > cache.bytes) continue;
+        bandwidth = std::max(bandwidth, cache.gbytes_per_s);
+        break;
+    }
+    double ns = 0;
+    for (const PartCost& part : cost.part) {
+        ns += std::max(static_cast<double>(part.flops) / machine.gflops,
+                       static_cast<double>(part.weight_bytes + part.kv_bytes) / bandwidth);
+    }
+    if (machine.send_gbytes_per_s > 0) ns += static_cast<double>(cost.sent.total()) / machine.send_gbytes_per_s;
+    return ns + static_cast<double>(cost.verbs) * machine.verb_ns;
+}
+
+}  // namespace argosy
