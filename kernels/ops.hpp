@@ -198,8 +198,17 @@ struct LogitsArgs {
     std::int64_t out_stride = 0;  // floats
 };
 
-// How one row's token is chosen. Order: temperature, min_p, top_k, top_p. Log probabilities are of the raw
-// distribution.
+// A token whose logit is changed before a row's token is chosen.
+struct AdjustedToken {
+    std::int32_t id = 0;
+    std::int32_t generated = 0;  // how often the sample has generated it so far
+    bool in_prompt = false;
+    float bias = 0;
+    bool operator==(const AdjustedToken&) const = default;
+};
+
+// How one row's token is chosen. Order: penalties, bias, temperature, min_p, top_k, top_p. Log probabilities are of the
+// raw distribution, before all of these.
 struct SampleRow {
     float temperature = 0;   // 0: greedy, the lowest id among the largest logits
     float min_p = 0;         // drop tokens below min_p * the largest probability; 0: off
@@ -211,6 +220,14 @@ struct SampleRow {
     std::uint32_t position = 0;      // position of the token that is chosen
     std::int32_t forced_token = -1;  // >= 0: choose nothing, report this token's log probability (scoring a prompt)
     int top_logprobs = -1;  // -1: no log probability; 0: of the chosen token; n: also the n most probable tokens
+
+    // Tokens that penalties or a bias may concern, each once; all others keep their logit. Without any, the row costs
+    // what it costs without these members.
+    const AdjustedToken* adjusted = nullptr;  // [adjusted_count]
+    int adjusted_count = 0;
+    float repetition_penalty = 1;  // of tokens in the prompt or generated; 1: off
+    float frequency_penalty = 0;   // per time that a token was generated
+    float presence_penalty = 0;    // once for a token that was generated
 };
 inline constexpr int kTopLogprobsMax = 20;
 

@@ -29,6 +29,7 @@ struct Scratch {
     float* block_sum = nullptr;           // [blocks]
     std::uint16_t* bucket = nullptr;      // [vocab]
     std::int32_t* bucket_size = nullptr;  // [kSampleBuckets + 1]
+    float* adjusted = nullptr;            // [vocab] logits after penalties and bias
 };
 
 std::size_t rounded_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -48,6 +49,7 @@ std::size_t place_scratch(std::byte* base, int vocab, Scratch& scratch) {
     take(scratch.block_sum, blocks);
     take(scratch.bucket, tokens);
     take(scratch.bucket_size, kSampleBuckets + 1);
+    take(scratch.adjusted, tokens);
     return at;
 }
 
@@ -199,11 +201,37 @@ std::int32_t choose_of_all(const Row& row, const WeightRule& rule, double u) {
 
 std::int32_t choose(const Row& row) {
     const SampleRow& want = row.want;
-    if (want.temperature == 0) return row.ends.first;
+    const bool proper = row.ends.largest > -kInfinity && row.ends.largest < kInfinity;
+    if (want.temperature == 0 || !proper) return row.ends.first;
     const WeightRule rule{row.ends.largest, want.temperature, want.min_p};
     const double u = uniform_f64(want.seed, want.request, want.sample, want.position);
     const bool restricted = want.top_p < 1 || (want.top_k > 0 && want.top_k < row.vocab);
     return restricted ? choose_restricted(row, rule, u) : choose_of_all(row, rule, u);
+}
+
+// The logit of a token as penalties and bias leave it.
+float adjusted_logit(float x, const SampleRow& want, const AdjustedToken& token) {
+    x = clean(x);
+    if (x == -kInfinity) return x;
+    const bool seen = token.in_prompt || token.generated > 0;
+    if (seen && want.repetition_penalty != 1) x = x > 0 ? x / want.repetition_penalty : x * want.repetition_penalty;
+    if (token.generated > 0) {
+        const float frequency = want.frequency_penalty * static_cast<float>(token.generated);
+        x -= frequency;
+        x -= want.presence_penalty;
+    }
+    return x + token.bias;
+}
+
+// Chooses from a changed copy of the row; the row itself stays for its log probabilities.
+std::int32_t choose_adjusted(const Row& row) {
+    float* x = row.scratch.adjusted;
+    std::copy_n(row.x, row.vocab, x);
+    for (int i = 0; i < row.want.adjusted_count; ++i) {
+        const AdjustedToken& token = row.want.adjusted[i];
+        x[token.id] = adjusted_logit(x[token.id], row.want, token);
+    }
+    return choose({x, row.vocab, row.want, row.passes, row.scratch, row.passes.ends(x, row.vocab)});
 }
 
 // The first `count` ids in order. Ids rise as the row is read, so an equal logit never displaces one that is already
@@ -228,7 +256,9 @@ void sample_row(const Row& row, SampleResult& result) {
     const float max = row.ends.largest;
     const bool proper = max > -kInfinity && max < kInfinity;
     result = SampleResult{};
-    result.token = row.want.forced_token >= 0 ? row.want.forced_token : proper ? choose(row) : row.ends.first;
+    result.token = row.want.forced_token >= 0    ? row.want.forced_token
+                   : row.want.adjusted_count > 0 ? choose_adjusted(row)
+                                                 : choose(row);
     if (proper) result.top_gap = max - row.ends.second;
     if (row.want.top_logprobs < 0) return;
 

@@ -75,8 +75,28 @@ Ids restrict(const Values& w, const Ids& order, const SampleRow& row, double& to
     return list;
 }
 
-std::int32_t choose(const Values& x, float max, const Ids& order, const SampleRow& row) {
-    if (row.temperature == 0) return order[0];
+// The logits as penalties and bias leave them.
+Values adjusted(Values x, const SampleRow& row) {
+    for (int i = 0; i < row.adjusted_count; ++i) {
+        const AdjustedToken& token = row.adjusted[i];
+        float& logit = x[static_cast<std::size_t>(token.id)];
+        if (logit == -__builtin_inff()) continue;
+        if (row.repetition_penalty != 1 && (token.in_prompt || token.generated > 0))
+            logit = logit > 0 ? logit / row.repetition_penalty : logit * row.repetition_penalty;
+        if (token.generated > 0) {
+            logit = logit - row.frequency_penalty * static_cast<float>(token.generated);
+            logit = logit - row.presence_penalty;
+        }
+        logit = logit + token.bias;
+    }
+    return x;
+}
+
+std::int32_t choose(const Values& x, const SampleRow& row) {
+    const float infinity = __builtin_inff();
+    const Ids order = falling_order(x);
+    const float max = x[order[0]];
+    if (row.temperature == 0 || max == infinity || max == -infinity) return order[0];
     Values w(x.size());
     for (std::size_t id = 0; id < x.size(); ++id) {
         w[id] = exp_lanes((x[id] - max) / row.temperature);
@@ -108,7 +128,7 @@ SampleResult sample_row(const float* logits, int vocab, const SampleRow& row) {
     const bool proper = max > -infinity && max < infinity;
 
     SampleResult result;
-    result.token = row.forced_token >= 0 ? row.forced_token : proper ? choose(x, max, order, row) : order[0];
+    result.token = row.forced_token >= 0 ? row.forced_token : choose(adjusted(x, row), row);
     if (proper) result.top_gap = vocab > 1 ? max - x[order[1]] : infinity;
     if (row.top_logprobs < 0) return result;
 

@@ -28,11 +28,13 @@ struct Golden {
 // When a change of bits is meant: raise kNumericsId, then copy it and the hashes that the test prints here.
 constexpr std::string_view kGoldenId = "cpu-exact-1";
 constexpr Golden kGolden[] = {
-    {"embed", 0x0c08c8cc77080df7},          {"rms_norm", 0x43e82d8bbadc0e46},  {"qkv bf16", 0x78ba999ba25aff7b},
-    {"attention bf16", 0x3660ee7e6b1d8493}, {"qkv f32", 0x78ba999ba25aff7b},   {"attention f32", 0xb344b501efc3b77f},
-    {"route", 0xe4437667c528ae99},          {"gate_up", 0x04e2393699d81e1d},   {"leaf_projection", 0xabf44945bf41e944},
-    {"combine", 0x6ffc0301c8174c44},        {"leaf_join", 0x23f8742473fa95c5}, {"logits", 0xb6f59af0e0aace51},
-    {"sample", 0x2a0932f867fa5591},
+    {"embed", 0x0c08c8cc77080df7},           {"rms_norm", 0x43e82d8bbadc0e46},
+    {"qkv bf16", 0x78ba999ba25aff7b},        {"attention bf16", 0x3660ee7e6b1d8493},
+    {"qkv f32", 0x78ba999ba25aff7b},         {"attention f32", 0xb344b501efc3b77f},
+    {"route", 0xe4437667c528ae99},           {"gate_up", 0x04e2393699d81e1d},
+    {"leaf_projection", 0xabf44945bf41e944}, {"combine", 0x6ffc0301c8174c44},
+    {"leaf_join", 0x23f8742473fa95c5},       {"logits", 0xb6f59af0e0aace51},
+    {"sample", 0x2a0932f867fa5591},          {"sample adjusted", 0xa4878c37351cdd51},
 };
 
 // The computation. Every op takes what the one before gave where their shapes meet.
@@ -137,6 +139,22 @@ std::vector<Golden> compute(const Ops& ops) {
                       {static_cast<float>(result.token), result.logprob, result.top_gap, result.top_logprob[2]});
     }
     keep("sample", chosen);
+
+    const std::vector<AdjustedToken> tokens = adjusted_tokens(6, vocab, 120);
+    const std::vector<SampleSetting> penalties = penalty_settings();
+    chosen.clear();
+    for (int row = 0; row < rows; ++row) {
+        SampleRow& sample = samples[static_cast<std::size_t>(row)];
+        const SampleRow& penalty = penalties[static_cast<std::size_t>(row) % penalties.size()].row;
+        sample.adjusted = tokens.data();
+        sample.adjusted_count = static_cast<int>(tokens.size());
+        sample.repetition_penalty = penalty.repetition_penalty;
+        sample.frequency_penalty = penalty.frequency_penalty;
+        sample.presence_penalty = penalty.presence_penalty;
+    }
+    for (const SampleResult& result : run_sample(ops, all_logits, vocab, samples, 2))
+        chosen.insert(chosen.end(), {static_cast<float>(result.token), result.logprob});
+    keep("sample adjusted", chosen);
     return out;
 }
 

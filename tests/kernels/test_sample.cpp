@@ -114,8 +114,24 @@ TEST_CASE("sample: rows without a distribution take the first token in order") {
     }
 }
 
+// Penalties and bias by their definitions, one token at a time and in f64.
+std::vector<double> plain_adjusted(const Floats& logits, const SampleRow& row) {
+    std::vector<double> x(logits.begin(), logits.end());
+    for (int i = 0; i < row.adjusted_count; ++i) {
+        const AdjustedToken& token = row.adjusted[i];
+        double& logit = x[static_cast<std::size_t>(token.id)];
+        const double repetition = token.in_prompt || token.generated > 0 ? double{row.repetition_penalty} : 1;
+        logit *= logit > 0 ? 1 / repetition : repetition;
+        logit -= token.generated * double{row.frequency_penalty};
+        if (token.generated > 0) logit -= row.presence_penalty;
+        logit += token.bias;
+    }
+    return x;
+}
+
 // The probabilities by definition, in f64 and without any thought of order of sums.
-std::vector<double> exact_probabilities(const Floats& logits, const SampleRow& row) {
+std::vector<double> exact_probabilities(const Floats& raw, const SampleRow& row) {
+    const std::vector<double> logits = plain_adjusted(raw, row);
     std::vector<double> p(logits.size());
     const double max = *std::max_element(logits.begin(), logits.end());
     for (std::size_t i = 0; i < p.size(); ++i) p[i] = std::exp((logits[i] - max) / row.temperature);
@@ -195,6 +211,124 @@ TEST_CASE("sample: 10,000 draws per setting agree with the exact probabilities")
             const SampleSetting setting = sample_settings()[static_cast<std::size_t>(i)];
             INFO(ops->name << ", " << setting.name << ", vocabulary 2500");
             check_distribution(*ops, Random(22).reals(2500, -3, 3), setting.row, 10000);
+        }
+    }
+}
+
+TEST_CASE("sample: penalties and bias, any rows, vocabularies of many sizes") {
+    for (const int vocab : {1, 2, 17, 1025, 3000, 50257}) {
+        const int count = vocab > 10000 ? 18 : 54;
+        const Floats logits = hard_logits(static_cast<std::uint64_t>(vocab) + 7, count, vocab);
+        const std::vector<SampleSetting> settings = penalty_settings();
+        std::vector<std::vector<AdjustedToken>> tokens;
+        std::vector<SampleRow> rows;
+        for (int row = 0; row < count; ++row) {
+            const int many = row % 4 == 0 ? vocab : row % 4 == 1 ? 1 : vocab / 9;
+            tokens.push_back(adjusted_tokens(static_cast<std::uint64_t>(row), vocab, many));
+            SampleRow setting = settings[static_cast<std::size_t>(row) % settings.size()].row;
+            if (row % 7 == 6) setting.temperature = 0;
+            if (row % 13 == 12) setting.forced_token = (row * 31) % vocab;
+            setting.request = static_cast<std::uint64_t>(row) << 35;
+            setting.position = static_cast<std::uint32_t>(row * 17);
+            setting.top_logprobs = row % 5 == 4 ? 20 : row % 5 - 1;
+            setting.adjusted = tokens.back().data();
+            setting.adjusted_count = row % 10 == 9 ? 0 : static_cast<int>(tokens.back().size());
+            rows.push_back(setting);
+        }
+        check_rows("adjusted sample, vocabulary " + std::to_string(vocab), count,
+                   [&](const Ops& ops, int threads, const Rows& some) {
+                       std::vector<SampleRow> picked;
+                       for (const int row : some) picked.push_back(rows[row]);
+                       Floats out;
+                       const Floats taken = gather(logits, some, static_cast<std::size_t>(vocab));
+                       for (const SampleResult& result : run_sample(ops, taken, vocab, picked, threads)) {
+                           const Floats values = flat(result);
+                           out.insert(out.end(), values.begin(), values.end());
+                       }
+                       return out;
+                   });
+    }
+}
+
+TEST_CASE("sample: a changed logit is what the definition says; what is reported stays raw") {
+    const int vocab = 700;
+    for (const Ops* ops : runnable_ops()) {
+        for (const SampleSetting& setting : penalty_settings()) {
+            for (const float temperature : {0.0F, 0.9F}) {
+                INFO(ops->name << ", " << setting.name << ", temperature " << temperature);
+                const Floats logits = Random(77).reals(vocab, -3, 3);
+                const std::vector<AdjustedToken> tokens = adjusted_tokens(5, vocab, 200);
+                SampleRow row = setting.row;
+                row.temperature = temperature;
+                row.request = 12;
+                row.top_logprobs = 4;
+                SampleRow plain = row;
+                row.adjusted = tokens.data();
+                row.adjusted_count = static_cast<int>(tokens.size());
+                // The same draw from logits that were changed beforehand: the same token. Rounding moves a logit by far
+                // less than what could move the draw at these seeds.
+                Floats changed;
+                for (const double value : plain_adjusted(logits, row)) changed.push_back(static_cast<float>(value));
+                const SampleResult got = run_sample(*ops, logits, vocab, {row}, 1)[0];
+                REQUIRE(got.token == run_sample(*ops, changed, vocab, {plain}, 1)[0].token);
+                const SampleResult raw = run_sample(*ops, logits, vocab, {plain}, 1)[0];
+                REQUIRE(got.top_gap == raw.top_gap);
+                for (int i = 0; i < 4; ++i) {
+                    REQUIRE(got.top_token[i] == raw.top_token[i]);
+                    REQUIRE(got.top_logprob[i] == raw.top_logprob[i]);
+                }
+                plain.forced_token = got.token;
+                REQUIRE(got.logprob == run_sample(*ops, logits, vocab, {plain}, 1)[0].logprob);
+            }
+        }
+    }
+}
+
+TEST_CASE("sample: penalties and bias by hand") {
+    const Floats logits{4.0F, 3.5F, -1.0F, -INFINITY, 2.0F};
+    for (const Ops* ops : runnable_ops()) {
+        const auto greedy = [&](std::vector<AdjustedToken> tokens, float repetition, float frequency, float presence) {
+            SampleRow row;
+            row.adjusted = tokens.data();
+            row.adjusted_count = static_cast<int>(tokens.size());
+            row.repetition_penalty = repetition;
+            row.frequency_penalty = frequency;
+            row.presence_penalty = presence;
+            return run_sample(*ops, logits, 5, {row}, 1)[0].token;
+        };
+        INFO(ops->name);
+        CHECK(greedy({{0, 1, false, 0}}, 1.125F, 0, 0) == 0);  // 4 / 1.125 = 3.556
+        CHECK(greedy({{0, 1, false, 0}}, 1.25F, 0, 0) == 1);   // 3.2
+        CHECK(greedy({{0, 0, true, 0}}, 1.25F, 0, 0) == 1);    // the prompt counts as well
+        CHECK(greedy({{0, 0, true, 0}}, 1, 2, 2) == 0);        // for OpenAI's penalties it does not
+        CHECK(greedy({{0, 2, false, 0}}, 1, 0.25F, 0) == 0);   // 3.5, and the lowest id wins
+        CHECK(greedy({{0, 3, false, 0}}, 1, 0.25F, 0) == 1);   // 3.25
+        CHECK(greedy({{0, 9, false, 0}}, 1, 0, 0.375F) == 0);  // once, however often: 3.625
+        CHECK(greedy({{0, 9, false, 0}}, 1, 0, 0.625F) == 1);
+        CHECK(greedy({{4, 1, false, 0}}, 1, -2.25F, 0) == 4);
+        CHECK(greedy({{2, 0, false, 100}}, 1, 0, 0) == 2);
+        CHECK(greedy({{3, 0, false, 100}}, 1, 0, 0) == 0);  // what cannot be stays so
+        CHECK(greedy({{3, 4, true, 100}}, 0.5F, -2, -2) == 0);
+        CHECK(greedy({{2, 0, true, 4.875F}}, 0.25F, 0, 0) == 2);  // -1 * 0.25 + 4.875: a negative logit is multiplied
+        CHECK(greedy({{2, 0, true, 4.875F}}, 1, 0, 0) == 0);
+        CHECK(greedy({{0, 0, false, -100}, {1, 0, false, -100}}, 1, 0, 0) == 4);
+    }
+}
+
+TEST_CASE("sample: 10,000 draws with each penalty and a bias agree with the exact probabilities") {
+    const std::vector<AdjustedToken> tokens = adjusted_tokens(3, 41, 20);
+    const std::vector<AdjustedToken> many = adjusted_tokens(4, 2500, 300);
+    for (const Ops* ops : runnable_ops()) {
+        for (const SampleSetting& setting : penalty_settings()) {
+            INFO(ops->name << ", " << setting.name);
+            SampleRow row = setting.row;
+            row.adjusted = tokens.data();
+            row.adjusted_count = static_cast<int>(tokens.size());
+            check_distribution(*ops, Random(21).reals(41, -2, 2), row, 10000);
+            if (row.temperature < 1.5F) continue;
+            row.adjusted = many.data();
+            row.adjusted_count = static_cast<int>(many.size());
+            check_distribution(*ops, Random(22).reals(2500, -3, 3), row, 10000);
         }
     }
 }
