@@ -1,4 +1,4 @@
-// What the machine at hand can do at most, measured: arithmetic that touches registers only, and reading memory once.
+// What the machine at hand can do at most, from the loops of kernels/probe, and the clock of the benchmarks.
 #pragma once
 
 #include <time.h>
@@ -13,11 +13,11 @@
 
 namespace argosy::bench {
 
-// GFLOP/s of `threads` threads at once, each running independent FMA chains with the vectors of "cpu-avx512" or
-// "cpu-avx2"; for another name with baseline multiplications and additions.
+// GFLOP/s of `threads` threads at once with the vectors of "cpu-avx512" or "cpu-avx2"; for another name with baseline
+// multiplications and additions.
 double fma_gflops(std::string_view backend, int threads);
 
-// GB/s of `threads` threads at once, each summing its part of `bytes` bytes in order.
+// GB/s of `threads` threads at once, each reading its part of `bytes` bytes in order.
 double read_gbytes(const void* data, std::size_t bytes, int threads);
 
 // Nanoseconds that this thread has run: on a shared machine the time others take does not count.
