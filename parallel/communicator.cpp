@@ -1,10 +1,12 @@
 // What all communicators share: counting what a rank hands to others, and the time inside the verbs.
 #include "parallel/communicator.hpp"
 
+#include <exception>
 #include <vector>
 
 #include "kernels/base/account_clock.hpp"
 #include "kernels/base/error.hpp"
+#include "parallel/wait_meter.hpp"
 
 namespace argosy {
 
@@ -31,24 +33,8 @@ TrafficCounters& TrafficCounters::operator+=(const TrafficCounters& other) {
 
 namespace {
 
-// Adds one call to a verb's counters when it ends, in whichever way.
-class Counted {
-  public:
-    Counted(VerbTraffic& traffic, std::int64_t bytes_sent)
-        : traffic_(traffic), bytes_sent_(bytes_sent), start_ns_(monotonic_ns()) {}
-    ~Counted() {
-        ++traffic_.calls;
-        traffic_.bytes_sent += bytes_sent_;
-        traffic_.ns += monotonic_ns() - start_ns_;
-    }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
-
-  private:
-    VerbTraffic& traffic_;
-    std::int64_t bytes_sent_;
-    std::int64_t start_ns_;
-};
+// Messages up to this size leave the sender before the receiver is there (Open MPI's usual eager limit).
+constexpr std::int64_t kBufferedBytes = 4096;
 
 void check_parts(const Communicator& group, Verb verb, std::size_t send, std::size_t receive) {
     const auto size = static_cast<std::size_t>(group.size());
@@ -60,29 +46,60 @@ void check_parts(const Communicator& group, Verb verb, std::size_t send, std::si
 
 }  // namespace
 
+// One verb under way: counted when it ends, in whichever way, and the meter hears of its beginning and its good end.
+class Communicator::Call {
+  public:
+    Call(Communicator& group, Verb verb, std::int64_t bytes_sent)
+        : group_(group),
+          traffic_(group.traffic_.of(verb)),
+          bytes_sent_(bytes_sent),
+          exceptions_(std::uncaught_exceptions()),
+          start_ns_(monotonic_ns()) {
+        if (group_.meter_ != nullptr) group_.meter_->enter(group_.kind_, start_ns_);
+    }
+    ~Call() {
+        const std::int64_t end_ns = monotonic_ns();
+        ++traffic_.calls;
+        traffic_.bytes_sent += bytes_sent_;
+        traffic_.ns += end_ns - start_ns_;
+        if (group_.meter_ != nullptr && std::uncaught_exceptions() == exceptions_)
+            group_.meter_->leave(group_.kind_, start_ns_, end_ns, group_.partner_);
+        group_.partner_.clear();
+    }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+  private:
+    Communicator& group_;
+    VerbTraffic& traffic_;
+    std::int64_t bytes_sent_;
+    int exceptions_;
+    std::int64_t start_ns_;
+};
+
 void Communicator::barrier() {
-    const Counted counted(traffic_.of(Verb::barrier), 0);
+    const Call call(*this, Verb::barrier, 0);
     do_barrier();
 }
 
 void Communicator::broadcast(void* data, std::int64_t bytes, int root) {
-    const Counted counted(traffic_.of(Verb::broadcast), rank_ == root ? bytes * (size_ - 1) : 0);
+    const Call call(*this, Verb::broadcast, rank_ == root ? bytes * (size_ - 1) : 0);
     do_broadcast(data, bytes, root);
 }
 
 void Communicator::all_gather(const void* send, std::int64_t bytes, void* recv) {
-    const Counted counted(traffic_.of(Verb::all_gather), bytes * (size_ - 1));
+    const Call call(*this, Verb::all_gather, bytes * (size_ - 1));
     do_all_gather(send, bytes, recv);
 }
 
 void Communicator::all_gather_v(const void* send, void* recv, std::span<const std::int64_t> counts_bytes) {
     check_parts(*this, Verb::all_gather_v, counts_bytes.size(), counts_bytes.size());
-    const Counted counted(traffic_.of(Verb::all_gather_v), counts_bytes[static_cast<std::size_t>(rank_)] * (size_ - 1));
+    const Call call(*this, Verb::all_gather_v, counts_bytes[static_cast<std::size_t>(rank_)] * (size_ - 1));
     do_all_gather_v(send, recv, counts_bytes);
 }
 
 void Communicator::all_to_all(const void* send, std::int64_t bytes_each, void* recv) {
-    const Counted counted(traffic_.of(Verb::all_to_all), bytes_each * (size_ - 1));
+    const Call call(*this, Verb::all_to_all, bytes_each * (size_ - 1));
     do_all_to_all(send, bytes_each, recv);
 }
 
@@ -113,7 +130,15 @@ void Communicator::all_to_all_v(std::span<const SendPart> send, std::span<const 
         fail(ErrorKind::internal, "all_to_all_v on group {}: rank {} hands itself {} bytes and expects {}.", name_,
              rank_, send[self].bytes, recv[self].bytes);
     }
-    const Counted counted(traffic_.of(Verb::all_to_all_v), bytes);
+    if (meter_ != nullptr) {
+        // Who sends this rank something is waited for; who receives from it only when the message is too large to be
+        // taken off its hands before the receiver comes.
+        for (int r = 0; r < size_; ++r) {
+            const auto at = static_cast<std::size_t>(r);
+            partner_.push_back(recv[at].bytes > 0 || send[at].bytes > kBufferedBytes);
+        }
+    }
+    const Call call(*this, Verb::all_to_all_v, bytes);
     do_all_to_all_v(send, recv);
 }
 

@@ -10,8 +10,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace argosy {
+
+class WaitMeter;
+enum class GroupKind : std::uint8_t;
 
 enum class Verb : std::uint8_t { barrier, broadcast, all_gather, all_gather_v, all_to_all, all_to_all_v };
 inline constexpr int kVerbCount = 6;
@@ -76,6 +80,13 @@ class Communicator {
     const TrafficCounters& traffic() const { return traffic_; }
     void reset_traffic() { traffic_ = {}; }
 
+    // From here on the meter is told of every verb, as one of group `kind`; null: of none. All members call it between
+    // the same verbs.
+    void tell(WaitMeter* meter, GroupKind kind) {
+        meter_ = meter;
+        kind_ = kind;
+    }
+
   protected:
     Communicator(int rank, int size, std::string name) : rank_(rank), size_(size), name_(std::move(name)) {}
 
@@ -87,10 +98,14 @@ class Communicator {
     virtual void do_all_to_all_v(std::span<const SendPart> send, std::span<const ReceivePart> recv) = 0;
 
   private:
+    class Call;
     int rank_;
     int size_;
     std::string name_;
     TrafficCounters traffic_;
+    WaitMeter* meter_ = nullptr;
+    GroupKind kind_{};
+    std::vector<std::uint8_t> partner_;  // of the verb under way, where not all members matter
 };
 
 // A group of one rank: verbs copy or do nothing. Lives in argosy_layout: it needs no MPI.

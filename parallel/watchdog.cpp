@@ -27,7 +27,6 @@ bool communicates(Account account) {
         case Account::leaf_sum:
         case Account::dispatch_combine:
         case Account::step_control:
-        case Account::wait:
             return true;
         default:
             return false;

@@ -17,6 +17,20 @@ void add_traffic(RankLedger& ledger, const Communicator& communicator) {
                traffic.of(Verb::all_to_all).bytes_sent + traffic.of(Verb::all_to_all_v).bytes_sent);
 }
 
+std::vector<BlameEntry> entries_of(const std::vector<Blame>& blames) {
+    std::vector<BlameEntry> entries;
+    for (const Blame& blame : blames) {
+        entries.push_back({.ns = blame.ns,
+                           .longest_ns = blame.longest_ns,
+                           .waits = blame.waits,
+                           .rank = blame.cause.rank,
+                           .expert = blame.cause.expert,
+                           .waiting = blame.waiting,
+                           .account = blame.cause.account});
+    }
+    return entries;
+}
+
 // Names of instruction sets as the witness counter numbers them.
 std::int64_t isa_id(std::string_view ops_name) {
     if (ops_name.find("avx512") != std::string_view::npos) return 512;
@@ -35,7 +49,8 @@ std::string cpu_name() {
 }  // namespace
 
 void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups, const JobSetup& job,
-                  const LoadedWeights& loaded, const ModelRunner& runner, const Engine& engine, AccountClock& clock) {
+                  const LoadedWeights& loaded, const ModelRunner& runner, const Engine& engine, const NodeWaits& waits,
+                  AccountClock& clock) {
     ledger.rank = session.rank();
     ledger.threads = job.stream.threads;
     measure_process(ledger);
@@ -73,6 +88,7 @@ void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups,
     if (groups.tp) set(Witness::leaf_sums, groups.tp->traffic().of(Verb::all_to_all_v).calls);
     set(Witness::kernels_isa, isa_id(job.ops->name));
     set(Witness::threads, job.stream.threads);
+    set_blame(ledger, entries_of(waits.blames()));
     take_clock(ledger, clock, monotonic_ns());
 }
 

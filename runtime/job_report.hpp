@@ -6,6 +6,7 @@
 
 #include "kernels/base/account_clock.hpp"
 #include "parallel/mpi_session.hpp"
+#include "parallel/node_waits.hpp"
 #include "runtime/account/ledger.hpp"
 #include "runtime/account/report.hpp"
 #include "runtime/engine.hpp"
@@ -15,7 +16,8 @@ namespace argosy {
 
 // Fills what the ledger says beside time and tokens: traffic, memory, witnesses. The clock is read last.
 void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups, const JobSetup& job,
-                  const LoadedWeights& loaded, const ModelRunner& runner, const Engine& engine, AccountClock& clock);
+                  const LoadedWeights& loaded, const ModelRunner& runner, const Engine& engine, const NodeWaits& waits,
+                  AccountClock& clock);
 
 // Ledgers of all ranks, on every rank. Collective.
 std::vector<RankLedger> gather_ledgers(MpiSession& session, const RankLedger& mine);

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "kernels/base/error.hpp"
+#include "parallel/node_waits.hpp"
 #include "runtime/job/file_writer.hpp"
 #include "runtime/job_loop.hpp"
 #include "runtime/job_progress.hpp"
@@ -18,8 +19,8 @@ namespace {
 
 // What an answer depends on beside model, input, numerics and seed.
 std::string settings_identity(const JobSettings& settings) {
-    return fmt::format("kv-dtype {}, input-format {}, limit {}", name_of(settings.kv_dtype), settings.input_format,
-                       settings.limit);
+    return fmt::format("kv-dtype {}, input-format {}, limit {}, slice {}/{}", name_of(settings.kv_dtype),
+                       settings.input_format, settings.limit, settings.slice, settings.slices);
 }
 
 RecordWhat record_what(const std::vector<std::string>& words) {
@@ -54,32 +55,23 @@ class Job {
             if (first()) std::fputs(describe(setup_, session_).c_str(), stdout);
             return kExitDone;
         }
-        if (first()) say_what_is_not_applied();
+        JobIdentity identity{.model_digest = {},
+                             .input_digest = setup_.input.digest,
+                             .numerics_id = std::string(setup_.ops->numerics_id),
+                             .seed = settings_.seed,
+                             .settings = settings_identity(settings_)};
+        results_.check_job(identity);
         load();
-        const JobIdentity identity{.model_digest = loaded_.digest,
-                                   .input_digest = setup_.input.digest,
-                                   .numerics_id = std::string(setup_.ops->numerics_id),
-                                   .seed = settings_.seed,
-                                   .settings = settings_identity(settings_)};
+        identity.model_digest = loaded_.digest;
         const std::string note = fmt::format("on {} ranks, {}", session_.size(), describe(setup_.layout));
-        if (!results_.open(identity, settings_.effective, note, setup_.place.leads_group())) return kExitDone;
+        if (!results_.open(identity, settings_.effective, note, setup_.place.leads_group(), setup_.input))
+            return kExitDone;
         drop_answered(setup_.input, results_.answered_before());
         return close(step());
     }
 
   private:
     bool first() const { return session_.rank() == 0; }
-
-    // What the model's authors ask for in generation_config.json and this version does not do must not pass in silence.
-    void say_what_is_not_applied() const {
-        const auto penalty = setup_.plan.generation.repetition_penalty;
-        if (synthetic_ || !penalty || *penalty == 1.0) return;
-        std::fprintf(
-            stderr,
-            "argosy: generation_config.json asks for repetition_penalty %g, which this version does not apply; "
-            "sampled text may repeat more than its authors intend.\n",
-            *penalty);
-    }
 
     // A profile that cannot price this job is refused before anything is computed.
     void read_profile() {
@@ -93,6 +85,7 @@ class Job {
     void load() {
         groups_ = make_groups(session_, setup_.layout);
         memory_ = std::make_unique<NodeMemory>(session_);
+        waits_ = std::make_unique<NodeWaits>(session_, groups_, *memory_, clock_);
         start_watchdog();
         loaded_ = load_weights(session_, setup_.layout, *memory_, setup_.plan, setup_.source, *setup_.ops, clock_);
     }
@@ -141,8 +134,7 @@ class Job {
         }
         if (first()) {
             progress_ = std::make_unique<JobProgress>(setup_, results_.directory(),
-                                                      static_cast<std::int64_t>(results_.answered_before().size()),
-                                                      synthetic_.has_value());
+                                                      results_.settled_before(setup_.input), synthetic_.has_value());
         }
         LoopEvents events;
         events.answers = [&](const std::vector<RequestResult>& results, const std::vector<LineError>& refused) {
@@ -150,12 +142,15 @@ class Job {
             count(ledger_, Witness::requests_failed, static_cast<std::int64_t>(refused.size()));
             results_.store(results, refused);
         };
+        events.tend = [&] { results_.tend(); };
         events.progress = [&](std::int64_t answered) { progress_->update(answered, ledger_); };
         events.stop_asked = [&] { return signals_.asked(); };
         const std::int64_t start_ns = monotonic_ns();
         const bool finished =
             run_steps(session_, groups_, setup_, setup_.input, *engine_, clock_, ledger_, *watchdog_, events);
         work_ns_ = monotonic_ns() - start_ns;
+        clock_.switch_to(Account::output);
+        results_.seal();  // others may work on for long: what is finished must not wait for them
         clock_.switch_to(Account::no_work);
         return all_finished(finished);
     }
@@ -171,23 +166,22 @@ class Job {
     int close(bool finished) {
         clock_.switch_to(Account::output);
         if (recorder_) recorder_->write(settings_.run_dir / "record", session_.rank());
-        const std::vector<LineError> refused = results_.close(setup_.input, finished);
+        results_.close(setup_.input, finished);
         if (first()) count(ledger_, Witness::requests_failed, static_cast<std::int64_t>(setup_.input.errors.size()));
-        close_ledger(ledger_, session_, groups_, setup_, loaded_, *runner_, *engine_, clock_);
+        close_ledger(ledger_, session_, groups_, setup_, loaded_, *runner_, *engine_, *waits_, clock_);
         std::vector<RankLedger> ledgers = gather_ledgers(session_, ledger_);
-        if (first()) report(std::move(ledgers), finished, static_cast<std::int64_t>(refused.size()));
+        if (first()) report(std::move(ledgers), finished);
         return finished ? kExitDone : kExitResumable;
     }
 
-    void report(std::vector<RankLedger> ledgers, bool finished, std::int64_t refused) {
-        const auto before = static_cast<std::int64_t>(results_.answered_before().size());
+    void report(std::vector<RankLedger> ledgers, bool finished) {
         Provenance provenance = provenance_of(session_, setup_, loaded_.digest, folders_.version, started_utc_);
         if (results_.kept()) provenance.settings_path = (results_.folder() / "effective.cfg").string();
         RunReport report = make_report(std::move(provenance), std::move(ledgers), profile_);
         report.requests_total = static_cast<std::int64_t>(setup_.input.lines.size());
-        report.requests_failed = static_cast<std::int64_t>(setup_.input.errors.size()) + refused;
-        report.requests_done = joined(report.ranks, Witness::requests_done) + before;
-        const std::int64_t answered = finished ? report.requests_total : report.requests_done + refused;
+        report.requests_failed = static_cast<std::int64_t>(setup_.input.errors.size()) + results_.refused();
+        report.requests_done = joined(report.ranks, Witness::requests_done) + results_.answers_before();
+        const std::int64_t answered = report.requests_done + report.requests_failed;
         progress_->finish(report.ranks, answered, finished);
         const std::string text = report_text(report);
         std::fputs(text.c_str(), stdout);
@@ -195,6 +189,7 @@ class Job {
         if (RunDirectory* directory = results_.directory()) {
             replace_file(directory->path() / "report.txt", text, true);
             replace_file(directory->path() / "report.json", report_json(report), true);
+            if (finished) results_.finish();
             directory->log(finished ? "done" : "stopped by a signal; the same command goes on");
         }
         if (!finished) {
@@ -216,6 +211,7 @@ class Job {
     std::unique_ptr<NodeMemory> memory_;
     std::unique_ptr<Watchdog> watchdog_;
     Groups groups_;
+    std::unique_ptr<NodeWaits> waits_;
     LoadedWeights loaded_;
     JobResults results_;
     std::unique_ptr<ModelRunner> runner_;

@@ -37,8 +37,16 @@ std::string_view name_of(Account account) {
             return "dispatch+combine";
         case Account::step_control:
             return "step control";
-        case Account::wait:
-            return "wait";
+        case Account::wait_exchange:
+            return "wait: dispatch+combine";
+        case Account::wait_leaf_sum:
+            return "wait: leaf sum";
+        case Account::wait_step:
+            return "wait: step control";
+        case Account::wait_load:
+            return "wait: load";
+        case Account::barrier:
+            return "barrier";
         case Account::output:
             return "output";
         case Account::no_work:
@@ -50,6 +58,25 @@ std::string_view name_of(Account account) {
     }
     return "?";
 }
+
+Account waiting_account(Account during) {
+    switch (during) {
+        case Account::dispatch_combine:
+            return Account::wait_exchange;
+        case Account::leaf_sum:
+            return Account::wait_leaf_sum;
+        case Account::step_control:
+            return Account::wait_step;
+        case Account::load_read:
+        case Account::load_exchange:
+        case Account::load_pack:
+            return Account::wait_load;
+        default:
+            return Account::barrier;
+    }
+}
+
+bool is_waiting(Account account) { return account >= Account::wait_exchange && account <= Account::barrier; }
 
 std::string_view name_of(Phase phase) {
     switch (phase) {
@@ -70,8 +97,22 @@ std::int64_t monotonic_ns() {
 }
 
 void AccountClock::settle(std::int64_t now_ns) {
-    totals_ns_[static_cast<int>(phase_)][static_cast<int>(current_)] += now_ns - since_ns_;
+    const std::int64_t stretch_ns = now_ns - since_ns_;
+    totals_ns_[static_cast<int>(phase_)][static_cast<int>(current_)] += stretch_ns;
+    if (stretch_ns > longest_.ns) longest_ = {stretch_ns, current_};
     since_ns_ = now_ns;
+}
+
+void AccountClock::book_wait(std::int64_t wait_ns, std::int64_t now_ns) {
+    settle(now_ns);
+    auto& phase = totals_ns_[static_cast<int>(phase_)];
+    phase[static_cast<int>(current_)] -= wait_ns;
+    phase[static_cast<int>(waiting_account(current_))] += wait_ns;
+}
+
+AccountClock::Stretch AccountClock::longest_stretch(std::int64_t now_ns) {
+    settle(now_ns);
+    return longest_;
 }
 
 Account AccountClock::switch_to(Account next, std::int64_t now_ns) {

@@ -25,7 +25,11 @@ enum class Account : std::uint8_t {
     leaf_sum,          // partial sums and rows between tensor-parallel ranks
     dispatch_combine,  // rows to experts and back
     step_control,      // the small word every rank tells all others before a step
-    wait,              // waiting for a later rank, where it can be told from transfer
+    wait_exchange,     // in dispatch and combine: waiting for a rank that came later, so far as it can be told
+    wait_leaf_sum,     // the same between tensor-parallel ranks
+    wait_step,         // the same for the step words
+    wait_load,         // the same while weights are read and exchanged
+    barrier,           // the same outside all of these: at the start, between parts of a job, at its end
     output,            // text, files, reports
     no_work,           // nothing left to do while others work
     shutdown,          // closing files, MPI_Finalize
@@ -35,6 +39,10 @@ inline constexpr int kAccountCount = static_cast<int>(Account::other) + 1;
 
 // "dispatch+combine" and so on; the word used in every table and file.
 std::string_view name_of(Account account);
+
+// Where the part of a collective that was waiting is booked, by the account that the collective was called in.
+Account waiting_account(Account during);
+bool is_waiting(Account account);
 
 // Work is billed by what a step was mostly for: accounts inside a step are counted once for prefill rows and once for
 // decode rows.
@@ -64,6 +72,23 @@ class AccountClock {
     Phase phase() const { return phase_; }
     std::int64_t start_ns() const { return start_ns_; }
 
+    // Books wait_ns of the time that was just spent in the current account as waiting instead. wait_ns is at most the
+    // time since the last switch.
+    void book_wait(std::int64_t wait_ns, std::int64_t now_ns);
+
+    // The longest unbroken stretch in one account since the last call of begin_stretches(), with its account: what a
+    // rank was busy with that made it come late.
+    struct Stretch {
+        std::int64_t ns = 0;
+        Account account = Account::other;
+    };
+    Stretch longest_stretch(std::int64_t now_ns);
+    void begin_stretches() { longest_ = {}; }
+
+    // The expert with the most rows in the last round of expert products on this rank; -1: none. Blame names it.
+    void note_expert(int expert) { expert_ = expert; }
+    int noted_expert() const { return expert_; }
+
     // Brings the current account up to now_ns, so that the sum of all accounts is exactly now_ns - start_ns.
     void settle(std::int64_t now_ns);
 
@@ -77,6 +102,8 @@ class AccountClock {
     std::int64_t since_ns_;
     Account current_;
     Phase phase_ = Phase::none;
+    int expert_ = -1;
+    Stretch longest_;
     Totals totals_ns_{};
 };
 

@@ -31,6 +31,24 @@ struct Finding {
     }
 };
 
+// What a rank waited is blamed on somebody, to the nanosecond.
+void check_blame(Finding& finding, const RankLedger& rank) {
+    for (int a = 0; a < kAccountCount; ++a) {
+        const auto account = static_cast<Account>(a);
+        if (!is_waiting(account)) {
+            finding.require(blamed_ns(rank, account) == 0, "Rank {} blames others for its account '{}'.", rank.rank,
+                            name_of(account));
+            continue;
+        }
+        Wide waited = 0;
+        for (const auto& phase : rank.totals_ns) waited += phase[static_cast<std::size_t>(a)];
+        std::int64_t shown_ns = 0;
+        narrow(waited, shown_ns);
+        finding.require(waited == blamed_ns(rank, account), "Rank {} has {} ns in '{}' and blames others for {} ns.",
+                        rank.rank, shown_ns, name_of(account), blamed_ns(rank, account));
+    }
+}
+
 BillCheck check_accounts(const Bill& bill, std::span<const RankLedger> ranks) {
     Finding finding("accounts");
     finding.require(bill.ranks.size() == ranks.size() && bill.rank_accounts.size() == ranks.size(),
@@ -53,6 +71,7 @@ BillCheck check_accounts(const Bill& bill, std::span<const RankLedger> ranks) {
                 sum_ns += ns;
             }
         }
+        check_blame(finding, rank);
         std::int64_t shown_ns = 0;
         narrow(sum_ns, shown_ns);
         finding.require(sum_ns == rank.life_ns(), "The accounts of rank {} hold {} ns, its life is {} ns.", rank.rank,

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <tuple>
 #include <vector>
 
 namespace argosy {
@@ -126,6 +127,36 @@ std::int64_t joined(std::span<const RankLedger> ranks, Witness witness) {
         value = sum ? value + own : std::max(value, own);
     }
     return value;
+}
+
+void set_blame(RankLedger& ledger, std::vector<BlameEntry> blames) {
+    std::sort(blames.begin(), blames.end(), [](const BlameEntry& a, const BlameEntry& b) {
+        return std::tuple(-a.ns, a.waiting, a.rank, a.account) < std::tuple(-b.ns, b.waiting, b.rank, b.account);
+    });
+    constexpr std::size_t kRests =
+        static_cast<std::size_t>(Account::barrier) - static_cast<std::size_t>(Account::wait_exchange) + 1;
+    ledger.blame = {};
+    const bool all_fit = blames.size() <= kBlameMax;
+    const std::size_t kept = all_fit ? blames.size() : kBlameMax - kRests;
+    std::copy(blames.begin(), blames.begin() + static_cast<std::ptrdiff_t>(kept), ledger.blame.begin());
+    std::map<Account, BlameEntry> rests;
+    for (std::size_t i = kept; i < blames.size(); ++i) {
+        BlameEntry& rest = rests[blames[i].waiting];
+        rest.waiting = blames[i].waiting;
+        rest.ns += blames[i].ns;
+        rest.longest_ns = std::max(rest.longest_ns, blames[i].longest_ns);
+        rest.waits += blames[i].waits;
+    }
+    std::size_t at = kept;
+    for (const auto& [waiting, rest] : rests) ledger.blame[at++] = rest;
+}
+
+std::int64_t blamed_ns(const RankLedger& ledger, Account waiting) {
+    std::int64_t sum = 0;
+    for (const BlameEntry& entry : ledger.blame) {
+        if (entry.waiting == waiting) sum += entry.ns;
+    }
+    return sum;
 }
 
 void take_clock(RankLedger& ledger, AccountClock& clock, std::int64_t now_ns) {

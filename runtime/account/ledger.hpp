@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "kernels/base/account_clock.hpp"
 
@@ -86,6 +87,20 @@ std::string_view key_of(Witness witness);
 inline constexpr int kNodeNameBytes = 64;
 inline constexpr int kCpuMaskWords = 32;  // up to 2048 logical CPUs per node
 
+// How long a rank waited for another, and what that one was at: parallel/wait_meter.hpp measures it.
+struct BlameEntry {
+    std::int64_t ns = 0;
+    std::int64_t longest_ns = 0;  // the longest single wait
+    std::int64_t waits = 0;
+    std::int32_t rank = -1;    // world rank that came last; -1: all that found no room in the ledger, together
+    std::int32_t expert = -1;  // of that rank, with the most rows; -1: it was not at experts
+    Account waiting = Account::barrier;
+    Account account = Account::other;  // what kept it
+    std::int16_t spare = 0;
+    std::int32_t spare_too = 0;
+};
+inline constexpr int kBlameMax = 48;
+
 // Plain and of fixed size: ranks gather it as bytes. All zero is a valid empty ledger.
 struct RankLedger {
     std::int32_t rank = 0;
@@ -115,6 +130,9 @@ struct RankLedger {
 
     std::array<std::int64_t, kWitnessCount> witness = {};
 
+    // Per waiting account they add up to the time in it. Largest first, then what had no room; ns 0 ends the list.
+    std::array<BlameEntry, kBlameMax> blame = {};
+
     std::int64_t life_ns() const { return end_ns - start_ns; }
 };
 static_assert(std::is_trivially_copyable_v<RankLedger> && std::is_standard_layout_v<RankLedger>);
@@ -140,6 +158,13 @@ void set_node(RankLedger& ledger, std::string_view node);  // cut to kNodeNameBy
 
 // One number from all ranks, joined as the witness table says.
 std::int64_t joined(std::span<const RankLedger> ranks, Witness witness);
+
+// Puts the largest entries into the ledger, and one of rank -1 per waiting account for what has no room. `blames` come
+// in any order.
+void set_blame(RankLedger& ledger, std::vector<BlameEntry> blames);
+
+// Nanoseconds that the ledger blames on anybody, of one waiting account.
+std::int64_t blamed_ns(const RankLedger& ledger, Account waiting);
 
 // Brings the clock up to now_ns and copies start, end and totals.
 void take_clock(RankLedger& ledger, AccountClock& clock, std::int64_t now_ns);

@@ -42,11 +42,22 @@ struct RunReport {
 RunReport make_report(Provenance provenance, std::vector<RankLedger> ranks, std::optional<CostProfile> profile,
                       const std::optional<std::span<const RequestTokens>>& requests = {});
 
+// Whom a row of waiting is blamed on most.
+struct RowBlame {
+    std::int32_t rank = -1;  // -1: nobody
+    std::int32_t expert = -1;
+    Account account = Account::other;
+    std::int64_t ns = 0;  // of all ranks' waiting in the row
+    double share = 0;     // of the row
+};
+std::string describe(const RowBlame& blame);  // "rank 2, expert 117", "rank 0, output"; empty: nobody
+
 // One row of the table: a group of (phase, account) cells. Every cell is in exactly one row.
 struct ReportRow {
     std::string label;
     std::int64_t min_ns = 0, sum_ns = 0, max_ns = 0;  // over ranks
     std::int64_t amount = 0;                          // in the bill's unit
+    RowBlame blame = {};
 };
 std::vector<ReportRow> report_rows(const std::vector<RankLedger>& ranks, const Bill& bill);
 

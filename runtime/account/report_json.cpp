@@ -73,6 +73,15 @@ Json bill_json(const RunReport& report, const ReportFigures& f) {
             {"checks", checks_json(bill)}};
 }
 
+Json blame_json(const RowBlame& blame) {
+    if (blame.rank < 0) return nullptr;
+    return {{"rank", blame.rank},
+            {"account", name_of(blame.account)},
+            {"expert", blame.expert >= 0 ? Json(blame.expert) : Json(nullptr)},
+            {"ns", blame.ns},
+            {"share", blame.share}};
+}
+
 Json rows_json(const RunReport& report, const ReportFigures& f) {
     Json rows = Json::array();
     const auto n = static_cast<double>(report.ranks.empty() ? 1 : report.ranks.size());
@@ -88,9 +97,24 @@ Json rows_json(const RunReport& report, const ReportFigures& f) {
                         {"share", report.bill.total > 0
                                       ? Json(static_cast<double>(row.amount) / static_cast<double>(report.bill.total))
                                       : Json(nullptr)},
-                        {"blame", nullptr}});
+                        {"blame", blame_json(row.blame)}});
     }
     return rows;
+}
+
+Json waits_json(const RankLedger& rank) {
+    Json waits = Json::array();
+    for (const BlameEntry& entry : rank.blame) {
+        if (entry.ns == 0) continue;
+        waits.push_back({{"waiting", name_of(entry.waiting)},
+                         {"rank", entry.rank >= 0 ? Json(entry.rank) : Json(nullptr)},
+                         {"account", entry.rank >= 0 ? Json(name_of(entry.account)) : Json(nullptr)},
+                         {"expert", entry.expert >= 0 ? Json(entry.expert) : Json(nullptr)},
+                         {"ns", entry.ns},
+                         {"longest_ns", entry.longest_ns},
+                         {"waits", entry.waits}});
+    }
+    return waits;
 }
 
 Json accounts_json(const RunReport& report) {
@@ -143,10 +167,14 @@ Json efficiency_json(const RunReport& report, const ReportFigures& f) {
     return {{"window", "stepping"},
             {"load_balance", known(e.load_balance)},
             {"communication", known(e.communication)},
+            {"serialisation", known(e.serialisation)},
+            {"transfer", known(e.transfer)},
             {"parallel", known(e.parallel)},
             {"useful_ns", e.useful_ns},
             {"imbalance_ns", e.imbalance_ns},
             {"communication_ns", e.communication_ns},
+            {"serialisation_ns", e.serialisation_ns},
+            {"transfer_ns", e.transfer_ns},
             {"imbalance_amount", amount_of(e.imbalance_ns, report.bill)},
             {"communication_amount", amount_of(e.communication_ns, report.bill)},
             {"cpu_ns", e.cpu_ns},
@@ -186,6 +214,7 @@ Json rank_json(const RunReport& report, std::size_t i) {
             {"life_ns", rank.life_ns()},
             {"amount", i < report.bill.ranks.size() ? Json(report.bill.ranks[i]) : Json(nullptr)},
             {"accounts_ns", accounts_ns},
+            {"waits", waits_json(rank)},
             {"tokens", tokens},
             {"bytes_sent", by_verb(rank.bytes_sent)},
             {"bytes_read", rank.bytes_read},

@@ -1,5 +1,8 @@
 // Accounts grouped into the rows of the report, and the figures that text and JSON share.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "runtime/account/report_figures.hpp"
@@ -25,7 +28,11 @@ enum Row {
     leaf_sum,
     schedule,
     step_control,
-    wait,
+    wait_exchange,
+    wait_leaf_sum,
+    wait_step,
+    wait_load,
+    barrier,
     no_work,
     launch,
     load_read,
@@ -52,7 +59,11 @@ constexpr const char* kLabels[] = {"prefill attention",
                                    "leaf sum",
                                    "schedule",
                                    "step control",
-                                   "wait",
+                                   "wait: dispatch+comb.",
+                                   "wait: leaf sum",
+                                   "wait: step control",
+                                   "wait: load",
+                                   "barrier",
                                    "no work",
                                    "launch",
                                    "load: read",
@@ -99,8 +110,16 @@ Row row_of(Phase phase, Account account) {
             return dispatch_combine;
         case Account::step_control:
             return step_control;
-        case Account::wait:
-            return wait;
+        case Account::wait_exchange:
+            return wait_exchange;
+        case Account::wait_leaf_sum:
+            return wait_leaf_sum;
+        case Account::wait_step:
+            return wait_step;
+        case Account::wait_load:
+            return wait_load;
+        case Account::barrier:
+            return barrier;
         case Account::output:
             return output;
         case Account::no_work:
@@ -130,6 +149,46 @@ Spread spread_of(const std::vector<RankLedger>& ranks, Get get) {
 
 }  // namespace
 
+std::string describe(const RowBlame& blame) {
+    if (blame.rank < 0) return "";
+    const std::string what =
+        blame.expert >= 0 ? fmt::format("expert {}", blame.expert) : std::string(name_of(blame.account));
+    return fmt::format("rank {}, {}", blame.rank, what);
+}
+
+namespace {
+
+// Whom the ranks blame most for one waiting account: the (rank, account) with the largest sum, and of its experts the
+// one with the largest entry.
+RowBlame most_blamed(const std::vector<RankLedger>& ranks, Account waiting) {
+    struct Sum {
+        std::int64_t ns = 0;
+        std::int64_t entry_ns = 0;
+        std::int32_t expert = -1;
+    };
+    std::map<std::pair<std::int32_t, Account>, Sum> sums;
+    std::int64_t all_ns = 0;
+    for (const RankLedger& rank : ranks) {
+        for (const BlameEntry& entry : rank.blame) {
+            if (entry.waiting != waiting || entry.ns <= 0) continue;
+            all_ns += entry.ns;
+            if (entry.rank < 0) continue;
+            Sum& sum = sums[{entry.rank, entry.account}];
+            sum.ns += entry.ns;
+            if (entry.ns > sum.entry_ns) sum.entry_ns = entry.ns, sum.expert = entry.expert;
+        }
+    }
+    RowBlame blame;
+    for (const auto& [who, sum] : sums) {
+        if (sum.ns <= blame.ns) continue;
+        blame = {who.first, sum.expert, who.second, sum.ns, 0};
+    }
+    if (all_ns > 0) blame.share = static_cast<double>(blame.ns) / static_cast<double>(all_ns);
+    return blame;
+}
+
+}  // namespace
+
 std::vector<ReportRow> report_rows(const std::vector<RankLedger>& ranks, const Bill& bill) {
     std::vector<ReportRow> rows(row_count);
     for (int r = 0; r < row_count; ++r) rows[r].label = kLabels[r];
@@ -148,6 +207,10 @@ std::vector<ReportRow> report_rows(const std::vector<RankLedger>& ranks, const B
     for (int p = 0; p < kPhaseCount; ++p) {
         for (int a = 0; a < kAccountCount; ++a)
             rows[row_of(static_cast<Phase>(p), static_cast<Account>(a))].amount += bill.accounts[p][a];
+    }
+    for (int a = 0; a < kAccountCount; ++a) {
+        const auto account = static_cast<Account>(a);
+        if (is_waiting(account)) rows[row_of(Phase::none, account)].blame = most_blamed(ranks, account);
     }
     return rows;
 }

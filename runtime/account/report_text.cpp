@@ -115,12 +115,14 @@ void table(std::string& text, const RunReport& report, const ReportFigures& f) {
         fmt::format_to(Out(text), " {:<20}{:>10}{:>10}{:>10}{:>9}{:>14}{:>7}", label, seconds(min), seconds(avg),
                        seconds(max), ratio, amount, money::decimal(__int128{share} * (money::kNano / 10), 1));
     };
-    fmt::format_to(Out(text), " {:<20}{:>10}{:>10}{:>10}{:>9}{:>14}{:>7}\n", "account", "min s", "avg s", "max s",
-                   "max/avg", unit_word(report), "%");
+    fmt::format_to(Out(text), " {:<20}{:>10}{:>10}{:>10}{:>9}{:>14}{:>7}   {}\n", "account", "min s", "avg s", "max s",
+                   "max/avg", unit_word(report), "%", "blame");
     const auto n = std::max<std::int64_t>(1, static_cast<std::int64_t>(report.ranks.size()));
     for (std::size_t i = 0; i < rows.size(); ++i) {
         line(rows[i].label, rows[i].min_ns, rows[i].sum_ns / n, rows[i].max_ns,
              money::decimal(__int128{printed[i]} * unit, decimals), permille[i]);
+        if (rows[i].blame.rank >= 0)
+            fmt::format_to(Out(text), "   {} ({:.0f} %)", describe(rows[i].blame), 100 * rows[i].blame.share);
         text += "\n";
     }
     line("total", f.life_ns.min, f.life_ns.avg, f.life_ns.max, money::decimal(bill.total, decimals),
@@ -172,8 +174,8 @@ void efficiency(std::string& text, const RunReport& report, const ReportFigures&
     const Efficiency& e = f.efficiency;
     fmt::format_to(Out(text), " parallel  utilisation {}", percent(f.utilisation));
     if (e.known) {
-        fmt::format_to(Out(text), "   load balance {}   communication {}   efficiency {} (POP, while stepping)",
-                       percent(e.load_balance), percent(e.communication), percent(e.parallel));
+        fmt::format_to(Out(text), "   efficiency {} = load balance {} x serialisation {} x transfer {} (POP, stepping)",
+                       percent(e.parallel), percent(e.load_balance), percent(e.serialisation), percent(e.transfer));
     }
     text += "\n";
     if (e.known) {
@@ -181,8 +183,8 @@ void efficiency(std::string& text, const RunReport& report, const ReportFigures&
             const std::int64_t amount = amount_of(ns, report.bill);
             return with_unit(report, money::decimal(amount, decimals_for(report.bill.total)));
         };
-        fmt::format_to(Out(text), "           lost to imbalance {}, to communication and waiting {}\n",
-                       lost(e.imbalance_ns), lost(e.communication_ns));
+        fmt::format_to(Out(text), "           lost to imbalance {}, to waiting and serial parts {}, to transfer {}\n",
+                       lost(e.imbalance_ns), lost(e.serialisation_ns), lost(e.transfer_ns));
     }
     fmt::format_to(Out(text), " cpu       {} s per rank (min {}, max {})", money::decimal(f.cpu_ns.avg, 3),
                    money::decimal(f.cpu_ns.min, 3), money::decimal(f.cpu_ns.max, 3));

@@ -22,6 +22,8 @@ ExpertExchange::Config exchange_config(const RankContext& rank, int rows_per_rou
 MoeBlock::MoeBlock(RankContext& rank, int rows_max, int rows_per_round)
     : rank_(rank), exchange_(*rank.groups.stage, *rank.groups.etp, rank.ops, exchange_config(rank, rows_per_round)) {
     const MoePlan& moe = rank.plan.moe;
+    experts_ =
+        experts_at(contiguous_placement(moe.experts, rank.layout.ep), rank.groups.stage->rank() / rank.layout.etp);
     const std::int64_t own_max = (rows_max + rank.layout.tp - 1) / rank.layout.tp;
     normed_ = Buffer(floats(own_max, rank.plan.hidden));
     router_logits_ = Buffer(floats(own_max, moe.experts));
@@ -58,7 +60,10 @@ void MoeBlock::run(int layer, int own_rows, float* x) {
         const ExpertExchange::Received& in = exchange_.dispatch(round);
         rank_.clock.switch_to(Account::experts);
         const bool works = in.grouped_rows > 0 && !weights.down.empty();
-        if (works) compute(weights, in);
+        if (works) {
+            compute(weights, in);
+            note_busiest(in);
+        }
         rank_.clock.switch_to(Account::dispatch_combine);
         exchange_.return_results(round, works ? results_.as<float>() : nullptr, rank_.stream);
     }
@@ -83,6 +88,16 @@ void MoeBlock::compute(const LayerWeights& weights, const ExpertExchange::Receiv
                                .x = hidden_.as<float>(),
                                .out = results_.as<float>()},
                               rank_.stream);
+}
+
+// The expert with the most rows, for ranks that wait for this one.
+void MoeBlock::note_busiest(const ExpertExchange::Received& in) {
+    const auto rows = [&](int group) { return in.group_begin[group + 1] - in.group_begin[group]; };
+    int busiest = 0;
+    for (int group = 1; group < in.groups; ++group) {
+        if (rows(group) > rows(busiest)) busiest = group;
+    }
+    rank_.clock.note_expert(experts_[static_cast<std::size_t>(busiest)]);
 }
 
 std::int64_t MoeBlock::workspace_bytes() const {

@@ -24,16 +24,18 @@ class MoeBlock {
     std::int64_t workspace_bytes() const;
 
   private:
+    void note_busiest(const ExpertExchange::Received& in);
     void compute(const LayerWeights& weights, const ExpertExchange::Received& in);
 
     RankContext& rank_;
     ExpertExchange exchange_;
-    Buffer normed_;         // [own rows, hidden]
-    Buffer router_logits_;  // [own rows, experts]
-    Buffer ids_;            // [own rows, top_k]
-    Buffer weights_;        // [own rows, top_k]
-    Buffer hidden_;         // [grouped rows, columns of an expert on this rank]
-    Buffer results_;        // [grouped rows, hidden]
+    std::vector<std::int32_t> experts_;  // [local experts] global ids
+    Buffer normed_;                      // [own rows, hidden]
+    Buffer router_logits_;               // [own rows, experts]
+    Buffer ids_;                         // [own rows, top_k]
+    Buffer weights_;                     // [own rows, top_k]
+    Buffer hidden_;                      // [grouped rows, columns of an expert on this rank]
+    Buffer results_;                     // [grouped rows, hidden]
 };
 
 }  // namespace argosy

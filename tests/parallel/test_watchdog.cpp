@@ -48,7 +48,7 @@ TEST_CASE("judge: the one that computes is blamed, not those that wait for it") 
     CHECK_FALSE(
         judge(std::vector{pulse(0, 5000, 4100), pulse(1, 5000, 3900, Account::dispatch_combine)}, 5000, kLimit));
     // Waiting on a rank that moves is no fault, however long.
-    CHECK_FALSE(judge(std::vector{pulse(0, 5000, 4900), pulse(1, 5000, 100, Account::wait)}, 5000, kLimit));
+    CHECK_FALSE(judge(std::vector{pulse(0, 5000, 4900), pulse(1, 5000, 100, Account::leaf_sum)}, 5000, kLimit));
     // All wait (for another node): its watchdogs have one limit to speak, then ours does; the rank with the fewest
     // steps.
     const std::vector all_wait = {pulse(0, 5000, 3800, Account::leaf_sum, 7),

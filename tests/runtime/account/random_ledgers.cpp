@@ -11,6 +11,30 @@ std::int64_t draw(std::mt19937_64& random, std::int64_t low, std::int64_t high) 
 
 namespace {
 
+// Splits the time in every waiting account over up to three culprits, more than have room in one job of some.
+void blame_somebody(std::mt19937_64& random, RankLedger& ledger) {
+    std::vector<BlameEntry> blames;
+    for (int a = 0; a < kAccountCount; ++a) {
+        const auto waiting = static_cast<Account>(a);
+        if (!is_waiting(waiting)) continue;
+        std::int64_t left_ns = 0;
+        for (const auto& phase : ledger.totals_ns) left_ns += phase[static_cast<std::size_t>(a)];
+        for (std::int64_t parts = draw(random, 1, 30); left_ns > 0; --parts) {
+            const std::int64_t ns = parts <= 1 ? left_ns : draw(random, 0, left_ns);
+            left_ns -= ns;
+            if (ns == 0) continue;
+            blames.push_back({.ns = ns,
+                              .longest_ns = ns,
+                              .waits = 1,
+                              .rank = static_cast<std::int32_t>(draw(random, 0, 8)),
+                              .expert = -1,
+                              .waiting = waiting,
+                              .account = static_cast<Account>(draw(random, 0, kAccountCount - 1))});
+        }
+    }
+    set_blame(ledger, blames);
+}
+
 RankLedger random_rank(std::mt19937_64& random, int rank, std::int64_t slice_max_ns) {
     RankLedger ledger;
     ledger.rank = rank;
@@ -26,6 +50,7 @@ RankLedger random_rank(std::mt19937_64& random, int rank, std::int64_t slice_max
             clock.switch_to(static_cast<Account>(draw(random, 0, kAccountCount - 1)), now_ns);
     }
     take_clock(ledger, clock, now_ns + draw(random, 1, slice_max_ns));
+    blame_somebody(random, ledger);
     ledger.cores_milli = draw(random, 1, 64'000);
     ledger.gpus_milli = draw(random, 1, 8'000);
     return ledger;
@@ -74,6 +99,18 @@ RankLedger rank_with(std::int32_t rank, const std::vector<std::tuple<Phase, Acco
         ledger.totals_ns[static_cast<std::size_t>(phase)][static_cast<std::size_t>(account)] += ns;
         ledger.end_ns += ns;
     }
+    std::vector<BlameEntry> blames;
+    for (const auto& [phase, account, ns] : accounts_ns) {
+        if (is_waiting(account))
+            blames.push_back({.ns = ns,
+                              .longest_ns = ns,
+                              .waits = 1,
+                              .rank = rank ^ 1,
+                              .expert = 117,
+                              .waiting = account,
+                              .account = Account::experts});
+    }
+    set_blame(ledger, blames);
     return ledger;
 }
 

@@ -29,7 +29,8 @@ std::int64_t draw(std::mt19937_64& random, std::int64_t low, std::int64_t high);
 // days.
 RandomJob random_job(std::mt19937_64& random);
 
-// A rank on node "n0" with one core, whose life is the sum of its accounts.
+// A rank on node "n0" with one core, whose life is the sum of its accounts; it blames its waiting on expert 117 of its
+// neighbour (0 and 1, 2 and 3).
 RankLedger rank_with(std::int32_t rank, const std::vector<std::tuple<Phase, Account, std::int64_t>>& accounts_ns);
 
 }  // namespace argosy::test

@@ -33,15 +33,15 @@ TEST_CASE("a switch adds the time since the last one to the account that ends") 
     REQUIRE(clock.switch_to(Account::attention, 150) == Account::launch);
     REQUIRE(clock.switch_to(Account::experts, 157) == Account::attention);
     clock.set_phase(Phase::prefill, 160);
-    REQUIRE(clock.switch_to(Account::wait, 171) == Account::experts);
+    REQUIRE(clock.switch_to(Account::wait_leaf_sum, 171) == Account::experts);
     clock.set_phase(Phase::decode, 171);
     clock.settle(200);
     CHECK(at(clock, Phase::none, Account::launch) == 50);
     CHECK(at(clock, Phase::none, Account::attention) == 7);
     CHECK(at(clock, Phase::none, Account::experts) == 3);
     CHECK(at(clock, Phase::prefill, Account::experts) == 11);
-    CHECK(at(clock, Phase::prefill, Account::wait) == 0);
-    CHECK(at(clock, Phase::decode, Account::wait) == 29);
+    CHECK(at(clock, Phase::prefill, Account::wait_leaf_sum) == 0);
+    CHECK(at(clock, Phase::decode, Account::wait_leaf_sum) == 29);
     CHECK(clock.life_ns() == 100);
     CHECK(sum_of(clock) == 100);
 }
@@ -110,6 +110,45 @@ TEST_CASE("every account and phase has its own name") {
     for (int p = 0; p < kPhaseCount; ++p) phases.insert(std::string(name_of(static_cast<Phase>(p))));
     CHECK(phases.size() == kPhaseCount);
     CHECK(phases.count("?") == 0);
+}
+
+TEST_CASE("waiting is booked out of the account it happened in, by phase, and the life stays whole") {
+    AccountClock clock(100);
+    clock.set_phase(Phase::decode, 100);
+    clock.switch_to(Account::dispatch_combine, 150);
+    clock.book_wait(30, 200);  // 50 ns in a verb, 30 of them waiting
+    clock.switch_to(Account::leaf_sum, 210);
+    clock.book_wait(5, 217);
+    clock.set_phase(Phase::none, 217);
+    clock.switch_to(Account::output, 220);
+    clock.book_wait(4, 224);
+    clock.settle(230);
+    CHECK(at(clock, Phase::decode, Account::dispatch_combine) == 30);
+    CHECK(at(clock, Phase::decode, Account::wait_exchange) == 30);
+    CHECK(at(clock, Phase::decode, Account::leaf_sum) == 2);
+    CHECK(at(clock, Phase::decode, Account::wait_leaf_sum) == 5);
+    CHECK(at(clock, Phase::none, Account::barrier) == 4);
+    CHECK(at(clock, Phase::none, Account::output) == 6);
+    CHECK(clock.life_ns() == 130);
+    for (int a = 0; a < kAccountCount; ++a) {
+        const auto account = static_cast<Account>(a);
+        CHECK(is_waiting(waiting_account(account)));
+        if (is_waiting(account)) CHECK(name_of(account).find_first_of("wb") == 0);
+    }
+}
+
+TEST_CASE("the longest stretch since it was last asked to begin") {
+    AccountClock clock(0);
+    clock.switch_to(Account::attention, 10);
+    clock.switch_to(Account::experts, 40);
+    clock.switch_to(Account::attention, 60);
+    CHECK(clock.longest_stretch(85).account == Account::attention);
+    CHECK(clock.longest_stretch(85).ns == 30);
+    clock.begin_stretches();
+    CHECK(clock.longest_stretch(90).ns == 5);
+    clock.switch_to(Account::sample, 91);
+    CHECK(clock.longest_stretch(200).account == Account::sample);
+    CHECK(clock.longest_stretch(200).ns == 109);
 }
 
 TEST_CASE("a switch costs little") {

@@ -1,6 +1,7 @@
 // The bill closes: property tests over random jobs, and each check fails when one number is disturbed.
 #include <catch2/catch.hpp>
 
+#include <functional>
 #include <numeric>
 
 #include "tests/runtime/account/random_ledgers.hpp"
@@ -33,6 +34,27 @@ bool fails(const RandomJob& job, const Bill& bill, int check) {
 }
 
 constexpr int kAccounts = 0, kRanks = 1, kRequests = 2, kTokens = 3;
+
+// One number changed, and the check that must see it.
+template <class T>
+struct Disturbance {
+    int check;
+    std::function<void(T&)> change;
+    bool also_anew = false;  // of a job: the bill made anew from it must be INVALID too
+};
+
+// For every check one of its disturbances, drawn anew each time.
+template <class T, class Try>
+void disturb_each_check(std::mt19937_64& random, const std::vector<Disturbance<T>>& all, Try attempt) {
+    for (int check = 0; check < kBillCheckCount; ++check) {
+        std::vector<const Disturbance<T>*> fitting;
+        for (const Disturbance<T>& one : all) {
+            if (one.check == check) fitting.push_back(&one);
+        }
+        if (fitting.empty()) continue;
+        attempt(*fitting[static_cast<std::size_t>(draw(random, 0, static_cast<std::int64_t>(fitting.size()) - 1))]);
+    }
+}
 
 }  // namespace
 
@@ -71,7 +93,7 @@ TEST_CASE("10,000 random jobs close exactly") {
 
 TEST_CASE("each check fails when one number of the bill is disturbed") {
     std::mt19937_64 random(2027);
-    for (int round = 0; round < 1500; ++round) {
+    for (int round = 0; round < 10'000; ++round) {
         const RandomJob job = random_job(random);
         const Bill good = job.bill();
         REQUIRE(failing(job, good) == -1);
@@ -80,38 +102,40 @@ TEST_CASE("each check fails when one number of the bill is disturbed") {
         const auto p = static_cast<std::size_t>(draw(random, 0, kPhaseCount - 1));
         const auto a = static_cast<std::size_t>(draw(random, 0, kAccountCount - 1));
         const auto c = static_cast<std::size_t>(draw(random, 0, kTokenClassCount - 1));
-        const auto disturbed = [&](auto change, int check) {
+        std::vector<Disturbance<Bill>> all = {
+            {kAccounts, [&](Bill& b) { b.rank_accounts[r][p][a] += by; }},
+            {kAccounts, [&](Bill& b) { b.accounts[p][a] += by; }},
+            {kAccounts, [&](Bill& b) { b.ranks[r] += by; }},
+            {kAccounts, [&](Bill& b) { b.ranks.pop_back(); }},
+            {kRanks, [&](Bill& b) { b.ranks[r] += by; }},
+            {kRanks, [&](Bill& b) { b.total += by; }},
+            {kRanks, [&](Bill& b) { b.rank_ns += by; }},
+            {kRanks, [&](Bill& b) { b.core_ns += by; }},
+            {kRanks, [&](Bill& b) { b.unit = b.unit == BillUnit::rank_ns ? BillUnit::nano_money : BillUnit::rank_ns; }},
+            {kRequests, [&](Bill& b) { b.total += by; }},
+            {kRequests, [&](Bill& b) { b.overhead += by; }},
+            {kTokens, [&](Bill& b) { b.total += by; }},
+            {kTokens, [&](Bill& b) { b.direct += by; }},
+            {kTokens, [&](Bill& b) { b.uncarried += by; }},
+            {kTokens, [&](Bill& b) { b.classes[c].tokens += by; }},
+            {kTokens, [&](Bill& b) { b.classes[c].direct += by; }},
+            {kTokens, [&](Bill& b) { b.classes[c].loaded += by; }}};
+        if (!job.requests) all.push_back({kRequests, [&](Bill& b) { b.direct += by; }});
+        if (!good.requests.empty()) {
+            all.push_back({kRequests, [&](Bill& b) { b.requests[r % b.requests.size()] += by; }});
+            all.push_back({kRequests, [&](Bill& b) { b.requests.pop_back(); }});
+        }
+        disturb_each_check(random, all, [&](const Disturbance<Bill>& one) {
             Bill bill = good;
-            change(bill);
-            REQUIRE(fails(job, bill, check));
-        };
-        disturbed([&](Bill& b) { b.rank_accounts[r][p][a] += by; }, kAccounts);
-        disturbed([&](Bill& b) { b.accounts[p][a] += by; }, kAccounts);
-        disturbed([&](Bill& b) { b.ranks[r] += by; }, kAccounts);
-        disturbed([&](Bill& b) { b.ranks[r] += by; }, kRanks);
-        disturbed([&](Bill& b) { b.total += by; }, kRanks);
-        disturbed([&](Bill& b) { b.total += by; }, kRequests);
-        disturbed([&](Bill& b) { b.total += by; }, kTokens);
-        disturbed([&](Bill& b) { b.rank_ns += by; }, kRanks);
-        disturbed([&](Bill& b) { b.core_ns += by; }, kRanks);
-        disturbed([&](Bill& b) { b.unit = b.unit == BillUnit::rank_ns ? BillUnit::nano_money : BillUnit::rank_ns; },
-                  kRanks);
-        disturbed([&](Bill& b) { b.overhead += by; }, kRequests);
-        disturbed([&](Bill& b) { b.direct += by; }, kTokens);
-        disturbed([&](Bill& b) { b.uncarried += by; }, kTokens);
-        disturbed([&](Bill& b) { b.classes[c].tokens += by; }, kTokens);
-        disturbed([&](Bill& b) { b.classes[c].direct += by; }, kTokens);
-        disturbed([&](Bill& b) { b.classes[c].loaded += by; }, kTokens);
-        if (!job.requests) disturbed([&](Bill& b) { b.direct += by; }, kRequests);
-        if (!good.requests.empty()) disturbed([&](Bill& b) { b.requests[r % b.requests.size()] += by; }, kRequests);
-        if (!good.requests.empty()) disturbed([&](Bill& b) { b.requests.pop_back(); }, kRequests);
-        disturbed([&](Bill& b) { b.ranks.pop_back(); }, kAccounts);
+            one.change(bill);
+            REQUIRE(fails(job, bill, one.check));
+        });
     }
 }
 
 TEST_CASE("each check fails when one number of the ledgers, the profile or the requests is disturbed") {
     std::mt19937_64 random(2028);
-    for (int round = 0; round < 1500; ++round) {
+    for (int round = 0; round < 10'000; ++round) {
         const RandomJob job = random_job(random);
         const Bill good = job.bill();
         const std::int64_t by = draw(random, 0, 1) == 0 ? 1 : -1;
@@ -119,29 +143,33 @@ TEST_CASE("each check fails when one number of the ledgers, the profile or the r
         const auto p = static_cast<std::size_t>(draw(random, 0, kPhaseCount - 1));
         const auto a = static_cast<std::size_t>(draw(random, 0, kAccountCount - 1));
         const auto c = static_cast<std::size_t>(draw(random, 0, kTokenClassCount - 1));
-        // The old bill beside the changed job, and the bill made anew from it: both must say INVALID.
-        const auto disturbed = [&](auto change, int check, bool also_anew) {
-            RandomJob changed = job;
-            change(changed);
-            REQUIRE(fails(changed, good, check));
-            if (also_anew) REQUIRE_FALSE(changed.bill().checks[static_cast<std::size_t>(check)].valid);
-        };
-        disturbed([&](RandomJob& j) { j.ranks[r].totals_ns[p][a] += by; }, kAccounts, true);
-        disturbed([&](RandomJob& j) { j.ranks[r].end_ns += by; }, kAccounts, true);
-        disturbed([&](RandomJob& j) { j.ranks[r].start_ns += by; }, kAccounts, true);
-        disturbed([&](RandomJob& j) { j.ranks[r].end_ns = j.ranks[r].start_ns - 1; }, kAccounts, true);
-        disturbed([&](RandomJob& j) { j.ranks[r].end_ns += by; }, kRanks, false);
-        disturbed([&](RandomJob& j) { j.ranks[r].cores_milli += 1000; }, kRanks, false);
-        disturbed([&](RandomJob& j) { j.ranks[r].tokens[p][c] += by; }, kTokens, false);
+        const auto e = static_cast<std::size_t>(draw(random, 0, kBlameMax - 1));
+        using Change = Disturbance<RandomJob>;
+        std::vector<Change> all = {
+            {kAccounts, [&](RandomJob& j) { j.ranks[r].totals_ns[p][a] += by; }, true},
+            {kAccounts, [&](RandomJob& j) { j.ranks[r].blame[e].ns += by; }, true},
+            {kAccounts, [&](RandomJob& j) { j.ranks[r].end_ns += by; }, true},
+            {kAccounts, [&](RandomJob& j) { j.ranks[r].start_ns += by; }, true},
+            {kAccounts, [&](RandomJob& j) { j.ranks[r].end_ns = j.ranks[r].start_ns - 1; }, true},
+            {kRanks, [&](RandomJob& j) { j.ranks[r].end_ns += by; }},
+            {kRanks, [&](RandomJob& j) { j.ranks[r].cores_milli += 1000; }},
+            {kTokens, [&](RandomJob& j) { j.ranks[r].tokens[p][c] += by; }}};
         if (job.requests) {
-            disturbed([&](RandomJob& j) { j.ranks[r].tokens[p][c] += by; }, kRequests, true);
+            all.push_back({kRequests, [&](RandomJob& j) { j.ranks[r].tokens[p][c] += by; }, true});
             if (!job.requests->empty())
-                disturbed([&](RandomJob& j) { (*j.requests)[0].tokens[c] += by; }, kRequests, true);
+                all.push_back({kRequests, [&](RandomJob& j) { (*j.requests)[0].tokens[c] += by; }, true});
         }
         if (job.profile && good.total > 0) {
-            disturbed([&](RandomJob& j) { j.profile->price_nano_per_hour *= 3; }, kRanks, false);
-            disturbed([&](RandomJob& j) { j.profile.reset(); }, kRanks, false);
+            all.push_back({kRanks, [&](RandomJob& j) { j.profile->price_nano_per_hour *= 3; }});
+            all.push_back({kRanks, [&](RandomJob& j) { j.profile.reset(); }});
         }
+        // The old bill beside the changed job, and the bill made anew from it: both must say INVALID.
+        disturb_each_check(random, all, [&](const Change& one) {
+            RandomJob changed = job;
+            one.change(changed);
+            REQUIRE(fails(changed, good, one.check));
+            if (one.also_anew) REQUIRE_FALSE(changed.bill().checks[static_cast<std::size_t>(one.check)].valid);
+        });
     }
 }
 
@@ -151,12 +179,13 @@ TEST_CASE("a bill by hand: two ranks, a core price, prefill and decode") {
                                                    {Phase::decode, Account::experts, 600}}),
                                      rank_with(1, {{Phase::none, Account::launch, 200},
                                                    {Phase::prefill, Account::attention, 300},
-                                                   {Phase::decode, Account::wait, 500}})};
+                                                   {Phase::decode, Account::wait_leaf_sum, 500}})};
     for (RankLedger& rank : ranks) {
         rank.end_ns *= 3'600'000'000;  // 1000 ns become 1 h
         for (auto& phase : rank.totals_ns) {
             for (std::int64_t& ns : phase) ns *= 3'600'000'000;
         }
+        for (BlameEntry& entry : rank.blame) entry.ns *= 3'600'000'000;
         rank.cores_milli = 2000;
     }
     count_tokens(ranks[0], Phase::prefill, TokenClass::uncached_input, 60);

@@ -16,7 +16,7 @@ TEST_CASE("load balance and communication by hand") {
                                                          {Phase::decode, Account::leaf_sum, 20},
                                                          {Phase::none, Account::launch, 900}}),
                                            rank_with(1, {{Phase::decode, Account::experts, 40},
-                                                         {Phase::decode, Account::wait, 60},
+                                                         {Phase::decode, Account::wait_leaf_sum, 60},
                                                          {Phase::none, Account::output, 5}})};
     const Efficiency e = efficiency_of(ranks);
     REQUIRE(e.known);
@@ -26,6 +26,28 @@ TEST_CASE("load balance and communication by hand") {
     CHECK(e.useful_ns == 120);
     CHECK(e.imbalance_ns == 40);
     CHECK(e.communication_ns == 40);
+    // Without its 20 ns of leaf sum rank 0 steps for 80, rank 1, which waits 60, for 100: the network costs nothing.
+    CHECK(e.transfer == Approx(1.0));
+    CHECK(e.serialisation == Approx(0.8));
+    CHECK(e.transfer_ns == 0);
+    CHECK(e.serialisation_ns == 40);
+}
+
+TEST_CASE("time in transfer and time in waiting are told apart") {
+    // 100 ns of stepping each: rank 0 computes 50 and transfers 50, rank 1 computes 40, transfers 30 and waits 30.
+    const std::vector<RankLedger> ranks = {rank_with(0, {{Phase::decode, Account::experts, 50},
+                                                         {Phase::decode, Account::dispatch_combine, 30},
+                                                         {Phase::none, Account::step_control, 20}}),
+                                           rank_with(1, {{Phase::decode, Account::experts, 40},
+                                                         {Phase::decode, Account::leaf_sum, 30},
+                                                         {Phase::none, Account::wait_step, 10},
+                                                         {Phase::decode, Account::wait_exchange, 20}})};
+    const Efficiency e = efficiency_of(ranks);
+    CHECK(e.transfer == Approx(0.7));  // an ideal network leaves 50 and 70
+    CHECK(e.serialisation == Approx(50.0 / 70.0));
+    CHECK(e.transfer_ns == 60);
+    CHECK(e.serialisation_ns == 40);
+    CHECK(e.communication_ns == 100);
 }
 
 TEST_CASE("useful + imbalance + communication = ranks x stepping time, and ratios stay in (0, 1]") {
@@ -45,9 +67,12 @@ TEST_CASE("useful + imbalance + communication = ranks x stepping time, and ratio
         }
         REQUIRE(e.useful_ns + e.imbalance_ns + e.communication_ns ==
                 static_cast<std::int64_t>(job.ranks.size()) * stepping_max_ns);
+        REQUIRE(e.serialisation_ns + e.transfer_ns == e.communication_ns);
+        REQUIRE(e.serialisation_ns >= 0);
+        REQUIRE(e.transfer_ns >= 0);
         if (!e.known) continue;
         ++known;
-        for (const double ratio : {e.load_balance, e.communication, e.parallel}) {
+        for (const double ratio : {e.load_balance, e.communication, e.serialisation, e.transfer, e.parallel}) {
             REQUIRE(ratio > 0);
             REQUIRE(ratio <= 1.0 + 1e-12);
         }

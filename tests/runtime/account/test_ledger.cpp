@@ -91,6 +91,37 @@ TEST_CASE("the process is measured and its start lies before now") {
     CHECK(start_ns > now_ns - std::int64_t{3600} * 1'000'000'000);
 }
 
+TEST_CASE("blame that finds no room is kept in one sum per waiting account") {
+    std::vector<BlameEntry> blames;
+    for (int r = 0; r < 100; ++r) {
+        blames.push_back({.ns = 1000 + r,
+                          .longest_ns = 10 + r,
+                          .waits = 2,
+                          .rank = r,
+                          .expert = -1,
+                          .waiting = r % 2 == 0 ? Account::wait_exchange : Account::barrier,
+                          .account = Account::experts});
+    }
+    RankLedger ledger;
+    set_blame(ledger, blames);
+    CHECK(ledger.blame[0].rank == 99);
+    CHECK(blamed_ns(ledger, Account::wait_exchange) == 50 * 1000 + 2450);
+    CHECK(blamed_ns(ledger, Account::barrier) == 50 * 1000 + 2500);
+    CHECK(blamed_ns(ledger, Account::wait_step) == 0);
+    std::int64_t waits = 0, nobodys = 0;
+    for (const BlameEntry& entry : ledger.blame) {
+        waits += entry.waits;
+        nobodys += entry.ns > 0 && entry.rank < 0;
+        if (entry.ns > 0 && entry.rank < 0) CHECK(entry.longest_ns > 60);
+    }
+    CHECK(waits == 200);
+    CHECK(nobodys == 2);
+
+    blames.resize(kBlameMax);
+    set_blame(ledger, blames);
+    for (const BlameEntry& entry : ledger.blame) CHECK(entry.rank >= 0);
+}
+
 TEST_CASE("take_clock ends the life where the clock is settled") {
     AccountClock clock(1000);
     clock.switch_to(Account::experts, 1400);

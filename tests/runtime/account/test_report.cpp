@@ -54,7 +54,7 @@ std::vector<RankLedger> small_ranks() {
                                         {Phase::decode, Account::sample, 45 * ms},
                                         {Phase::decode, Account::leaf_sum, 77 * ms},
                                         {Phase::decode, Account::dispatch_combine, 150 * ms + 7},
-                                        {Phase::decode, Account::wait, (133 - 33 * r) * ms},
+                                        {Phase::decode, Account::wait_leaf_sum, (133 - 33 * r) * ms},
                                         {Phase::none, Account::router, 1 * ms},
                                         {Phase::none, Account::output, 50 * ms},
                                         {Phase::none, Account::other, ms / 2}});
