@@ -18,7 +18,7 @@ constexpr unsigned kHelpColumns = 110;
 
 // Values as they are typed; JobSettings gets them after checking.
 struct Typed {
-    std::string model, run_dir, kv_dtype = "bf16", kv_memory, record, config, prefix_cache = "on", weights;
+    std::string model, run_dir, kv_dtype = "bf16", kv_memory, record, config, prefix_cache = "on", weights, slice;
     std::vector<std::string> input;
 };
 
@@ -96,8 +96,11 @@ po::options_description run_table(RunOptions& run, Typed& t) {
          "jsonl (OpenAI batch lines or {\"prompt\": ...}) or text (default jsonl)")  //
         ("run-dir", po::value(&t.run_dir)->value_name("DIR"),
          "folder for results (default: argosy-run); the same command goes on with what is not finished there")  //
-        ("limit", number(s.limit), "run the first N requests only")                                             //
-        ("seed", number(s.seed), "seed of requests that bring none (default 0)")                                //
+        ("limit", number(s.limit), "run the first N requests only, of a slice the slice's first N")             //
+        ("slice", po::value(&t.slice)->value_name("I/N"),
+         "run part I of N equal parts of the input's lines, counted from 0; for job arrays, each part with a run "
+         "directory of its own")                                                  //
+        ("seed", number(s.seed), "seed of requests that bring none (default 0)")  //
         ("record", po::value(&t.record)->value_name("LIST"),
          "write logits, hidden and router values of every prompt token to record/ in the run directory (HDF5)")  //
         ("dry-run", po::bool_switch(&s.dry_run), "check everything, print the plan, read no weights")            //
@@ -239,6 +242,22 @@ std::vector<std::string> split_list(const std::string& text) {
     return words;
 }
 
+// "2/8" -> part 2 of the parts 0 to 7.
+void read_slice(const std::string& text, JobSettings& s) {
+    int slice = -1, slices = 0;
+    std::istringstream stream(text);
+    char bar = 0;
+    const bool read = static_cast<bool>(stream >> slice >> bar >> slices) && bar == '/' &&
+                      stream.peek() == std::char_traits<char>::eof();
+    if (!read || slices < 1 || slice < 0 || slice >= slices) {
+        fail(ErrorKind::usage,
+             "--slice is \"{}\"; write I/N, part I of N, with I from 0 to N - 1: 0/4, 1/4, 2/4 and 3/4 are the whole.",
+             text);
+    }
+    s.slice = slice;
+    s.slices = slices;
+}
+
 }  // namespace
 
 RunOptions parse_run_options(const std::vector<std::string>& arguments) {
@@ -251,6 +270,7 @@ RunOptions parse_run_options(const std::vector<std::string>& arguments) {
     check_common(s, typed);
     check_word(s.input_format, {"jsonl", "text"}, "--input-format");
     check_number(s.limit, 0, std::int64_t{1} << 60, "--limit");
+    if (!typed.slice.empty()) read_slice(typed.slice, s);
     s.input.assign(typed.input.begin(), typed.input.end());
     s.record = split_list(typed.record);
     for (const std::string& what : s.record) check_word(what, {"logits", "hidden", "router"}, "--record");
@@ -346,6 +366,7 @@ std::string effective_config(const JobSettings& s) {
     line("input-format", s.input_format);
     line("run-dir", s.run_dir.string());
     line("limit", std::to_string(s.limit));
+    if (s.slices > 1) line("slice", fmt::format("{}/{}", s.slice, s.slices));
     line("replicas", std::to_string(s.replicas));
     line("dp", std::to_string(s.dp));
     line("tp", std::to_string(s.tp));

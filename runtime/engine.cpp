@@ -73,7 +73,8 @@ void Engine::step(const StepLimits& limits, bool others_have_rows) {
         return;
     }
     current_plan_ = &plan;
-    const StepBatch batch = make_batch(plan, scheduler_, config_.record);
+    StepBatch batch = make_batch(plan, scheduler_, config_.record);
+    adjust_tokens(plan, batch);
     const Phase phase = plan.rows - plan.decode_rows > plan.decode_rows ? Phase::prefill : Phase::decode;
     clock_.set_phase(phase);
     const std::vector<SampleResult>& results = runner_.run(batch);
@@ -87,6 +88,21 @@ void Engine::step(const StepLimits& limits, bool others_have_rows) {
     settle_finished(finished);
     current_plan_ = nullptr;
     clock_.switch_to(Account::other);
+}
+
+// Rows that sample get the list of tokens that penalties and bias concern; rows that score choose nothing.
+void Engine::adjust_tokens(const StepPlan& plan, StepBatch& batch) {
+    for (WantedRow& wanted : batch.wanted) {
+        if (!wanted.samples) continue;
+        const std::int32_t index = plan.spans[static_cast<std::size_t>(wanted.span)].sequence;
+        const Sequence& sequence = scheduler_.sequence(index);
+        const Request& request = scheduler_.request_of(sequence);
+        if (!has_penalties(request) && request.logit_bias.empty()) continue;
+        TokenAdjustments& adjustments = adjustments_.try_emplace(index, request).first->second;
+        adjustments.follow(sequence.generated);
+        wanted.how.adjusted = adjustments.tokens().data();
+        wanted.how.adjusted_count = static_cast<int>(adjustments.tokens().size());
+    }
 }
 
 std::vector<SampleOutcome> Engine::take_results(const StepPlan& plan, const StepBatch& batch,
@@ -117,6 +133,7 @@ void Engine::settle_finished(const std::vector<std::int32_t>& finished) {
         Answer& answer = answers_.at(sequence.request);
         answer.choices.push_back(generation_of(index).finish(sequence.finish));
         generations_.erase(index);
+        adjustments_.erase(index);
         if (config_.leader && sequence.cached_prompt_tokens > 0) count(ledger_, Witness::prefix_hits);
         if (config_.leader && scheduler_.request_of(sequence).temperature > 0)
             count(ledger_, Witness::sequences_sampled);

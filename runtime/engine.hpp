@@ -10,6 +10,7 @@
 #include "parallel/step_control.hpp"
 #include "runtime/account/ledger.hpp"
 #include "runtime/forward/model_runner.hpp"
+#include "runtime/forward/token_adjustments.hpp"
 #include "runtime/generation.hpp"
 #include "runtime/schedule/scheduler.hpp"
 #include "runtime/text/tokenizer.hpp"
@@ -68,6 +69,7 @@ class Engine {
     };
     std::vector<SampleOutcome> take_results(const StepPlan& plan, const StepBatch& batch,
                                             const std::vector<SampleResult>& results);
+    void adjust_tokens(const StepPlan& plan, StepBatch& batch);
     void settle_finished(const std::vector<std::int32_t>& finished);
     void finish_request(std::int32_t request);
     void count_step(const StepPlan& plan, Phase phase, std::int64_t sampled);
@@ -80,6 +82,7 @@ class Engine {
     RankLedger& ledger_;
     Scheduler scheduler_;
     std::map<std::int32_t, std::unique_ptr<Generation>> generations_;  // by sequence
+    std::map<std::int32_t, TokenAdjustments> adjustments_;             // by sequence, where its request has any
     std::map<std::int32_t, Answer> answers_;                           // by request
     std::vector<RequestResult> finished_;
     std::vector<LineError> refused_;

@@ -16,6 +16,7 @@ GenerationDefaults job_defaults(const ModelPlan& plan, std::uint64_t seed) {
     if (model.top_p) defaults.top_p = *model.top_p;
     if (model.min_p) defaults.min_p = *model.min_p;
     if (model.top_k) defaults.top_k = *model.top_k;
+    if (model.repetition_penalty) defaults.repetition_penalty = *model.repetition_penalty;
     if (model.do_sample && !*model.do_sample) defaults.temperature = 0;  // the authors ask for greedy decoding
     defaults.seed = seed;
     return defaults;
@@ -33,7 +34,8 @@ Draft parse_lines(const InputIndex& index, const JobSettings& settings, const Ge
     Draft draft;
     UniqueNames names;
     const InputFormat format = parse_input_format(settings.input_format);
-    for (std::int64_t line = 1; line <= index.line_count(); ++line) {
+    const LineRange range = select_lines(index.line_count(), settings.slice, settings.slices, -1);
+    for (std::int64_t line = range.begin; line < range.end; ++line) {
         const InputLine text = index.read_line(line);
         if (text.too_long) {
             draft.errors.push_back({.line = line,

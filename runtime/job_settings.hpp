@@ -18,7 +18,9 @@ struct JobSettings {
     std::vector<std::filesystem::path> input;  // request files, read in this order
     std::string input_format = "jsonl";        // "jsonl" or "text"
     std::filesystem::path run_dir;             // where results go
-    std::int64_t limit = 0;                    // first requests only; 0: all
+    std::int64_t limit = 0;                    // first requests only, of the slice; 0: all
+    int slice = 0;                             // this part of the input's lines, of `slices` equal ones
+    int slices = 1;
 
     // how it is spread; 0: chosen by the program
     int replicas = 0;

@@ -14,6 +14,9 @@ SampleRow sample_row(const Request& request, int sample, int position) {
     row.sample = static_cast<std::uint32_t>(sample);
     row.position = static_cast<std::uint32_t>(position);
     row.top_logprobs = request.logprobs;
+    row.repetition_penalty = static_cast<float>(request.repetition_penalty);
+    row.frequency_penalty = static_cast<float>(request.frequency_penalty);
+    row.presence_penalty = static_cast<float>(request.presence_penalty);
     return row;
 }
 

@@ -19,7 +19,9 @@ struct Field {
 // In alphabetical order.
 constexpr Field kFields[] = {
     {"echo", true, false},
+    {"frequency_penalty", true, true},
     {"ignore_eos", true, true},
+    {"logit_bias", true, true},
     {"logprobs", true, true},
     {"max_completion_tokens", false, true},
     {"max_tokens", true, true},
@@ -27,7 +29,9 @@ constexpr Field kFields[] = {
     {"min_p", true, true},
     {"model", true, true},
     {"n", true, true},
+    {"presence_penalty", true, true},
     {"prompt", true, false},
+    {"repetition_penalty", true, true},
     {"return_token_ids", true, true},
     {"seed", true, true},
     {"stop", true, true},

@@ -147,6 +147,7 @@ std::variant<ParsedRequest, LineError> parse_request_line(std::string_view text,
     request.top_p = defaults.top_p;
     request.min_p = defaults.min_p;
     request.top_k = defaults.top_k;
+    request.repetition_penalty = defaults.repetition_penalty;
     request.seed = defaults.seed;
     try {
         read_line(text, format, parsed);

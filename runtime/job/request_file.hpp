@@ -35,6 +35,7 @@ struct GenerationDefaults {
     double top_p = 1;
     double min_p = 0;
     int top_k = 0;
+    double repetition_penalty = 1;
     std::uint64_t seed = 0;  // the job's --seed; requests differ by identity
     bool operator==(const GenerationDefaults&) const = default;
 };

@@ -2,6 +2,7 @@
 #include "runtime/job/request_settings.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +14,9 @@ constexpr std::size_t kStopsMax = 16;
 constexpr std::size_t kStopTokensMax = 1024;
 constexpr int kLogprobsMax = 20;
 constexpr int kSamplesMax = 1024;
+// A factor beyond these would leave no choice, or make logits overflow; models' authors use 1.0 to 1.3.
+constexpr double kRepetitionMin = 0.01;
+constexpr double kRepetitionMax = 100;
 
 std::uint64_t seed_of(const Json& value) {
     if (value.is_number_unsigned()) return value.get<std::uint64_t>();
@@ -37,6 +41,24 @@ std::vector<std::string> stops_of(const Json& value) {
             bad("invalid_value", "A text of stop is empty: generation would end before it began. Leave it out.");
     }
     return stops;
+}
+
+// OpenAI's form: token ids as names, biases as values. A name in any other spelling could give one token two biases.
+std::vector<TokenBias> logit_bias_of(const Json& value) {
+    if (!value.is_object())
+        bad("invalid_type", "logit_bias must be an object of token ids and biases, as in {{\"50\": -100}}; it is {}.",
+            shown_value(value));
+    std::vector<TokenBias> list;
+    list.reserve(value.size());
+    for (const auto& [name, bias] : value.items()) {
+        std::int32_t id = -1;
+        const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), id);
+        if (error != std::errc() || id < 0 || fmt::format("{}", id) != name)
+            bad("invalid_value", "logit_bias names the token {}; write its id in decimal digits.", shown(name));
+        list.push_back({.token = id, .bias = number(bias, "each bias of logit_bias", -100, 100)});
+    }
+    std::sort(list.begin(), list.end(), [](const TokenBias& a, const TokenBias& b) { return a.token < b.token; });
+    return list;
 }
 
 // Alternatives reported per token: completions give their number as logprobs; chat has a switch logprobs and a number
@@ -92,6 +114,13 @@ void read_settings(const Json& object, Endpoint endpoint, ParsedRequest& parsed)
     if (const Json* v = given(object, "min_p")) request.min_p = number(*v, "min_p", 0, 1);
     if (const Json* v = given(object, "top_k"))
         request.top_k = std::max(0, as_int(*v, "top_k", -1, kIntMax));  // -1 is vLLM's "off"
+    if (const Json* v = given(object, "presence_penalty"))
+        request.presence_penalty = number(*v, "presence_penalty", -2, 2);
+    if (const Json* v = given(object, "frequency_penalty"))
+        request.frequency_penalty = number(*v, "frequency_penalty", -2, 2);
+    if (const Json* v = given(object, "repetition_penalty"))
+        request.repetition_penalty = number(*v, "repetition_penalty", kRepetitionMin, kRepetitionMax);
+    if (const Json* v = given(object, "logit_bias")) request.logit_bias = logit_bias_of(*v);
     if (const Json* v = given(object, "seed")) request.seed = seed_of(*v);
     if (const Json* v = given(object, "stop")) request.stop = stops_of(*v);
     if (const Json* v = given(object, "stop_token_ids")) {

@@ -45,6 +45,10 @@ bool needs_prompt_logits(const Request& request) {
     return request.max_tokens == 0 || (request.echo && request.logprobs >= 0);
 }
 
+bool has_penalties(const Request& request) {
+    return request.presence_penalty != 0 || request.frequency_penalty != 0 || request.repetition_penalty != 1;
+}
+
 std::int64_t longest_total(const Request& request) {
     return static_cast<std::int64_t>(request.prompt.size()) + request.max_tokens;
 }

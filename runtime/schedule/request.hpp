@@ -9,6 +9,13 @@
 
 namespace argosy {
 
+// An entry of logit_bias.
+struct TokenBias {
+    std::int32_t token = 0;
+    double bias = 0;
+    bool operator==(const TokenBias&) const = default;
+};
+
 // One request, ready for the scheduler: its prompt is token ids. Settings carry OpenAI's names and meanings.
 struct Request {
     std::int64_t line = 0;       // line number in the whole input, counted from 1
@@ -24,6 +31,10 @@ struct Request {
     double min_p = 0;        // 0: off
     int top_k = 0;           // 0: off
     std::uint64_t seed = 0;
+    double presence_penalty = 0;          // subtracted from the logits of generated tokens; 0: off
+    double frequency_penalty = 0;         // the same, per time that the token was generated
+    double repetition_penalty = 1;        // divides the logits of tokens in prompt or answer; 1: off
+    std::vector<TokenBias> logit_bias{};  // added to logits; by rising token, each once
 
     std::vector<std::string> stop{};             // generation ends before the first of these texts
     std::vector<std::int32_t> stop_token_ids{};  // generation ends with one of these tokens
@@ -55,6 +66,9 @@ std::string request_name(std::string_view id, std::int64_t line);
 // True when logits of prompt positions are wanted (echo with logprobs, or max_tokens 0), so that its prompt must be
 // computed, not found.
 bool needs_prompt_logits(const Request& request);
+
+// True when the choice of a token depends on which tokens stand before it.
+bool has_penalties(const Request& request);
 
 // Tokens that the request's longest sample can have: prompt + max_tokens.
 std::int64_t longest_total(const Request& request);
