@@ -2,6 +2,7 @@
 #include "runtime/text/unicode_icu.hpp"
 
 #include <unicode/bytestream.h>
+#include <unicode/casemap.h>
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
 
@@ -27,6 +28,32 @@ CharFacts unicode_char_facts(char32_t code) {
     facts.alphabetic = u_isUAlphabetic(point);
     facts.join_control = u_hasBinaryProperty(point, UCHAR_JOIN_CONTROL);
     return facts;
+}
+
+bool unicode_is_printable(char32_t code) {
+    const uint32_t category = U_GET_GC_MASK(static_cast<UChar32>(code));
+    constexpr uint32_t kHidden = U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CS_MASK | U_GC_CO_MASK | U_GC_CN_MASK | U_GC_Z_MASK;
+    return code == U' ' || (category & kHidden) == 0;
+}
+
+std::string unicode_upper(std::string_view text) {
+    UErrorCode status = U_ZERO_ERROR;
+    std::string out;
+    icu::StringByteSink<std::string> sink(&out);
+    const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
+    icu::CaseMap::utf8ToUpper("", 0, piece, sink, nullptr, status);
+    if (U_FAILURE(status)) fail(ErrorKind::system, "ICU could not write a text in upper case: {}.", u_errorName(status));
+    return out;
+}
+
+std::string unicode_lower(std::string_view text) {
+    UErrorCode status = U_ZERO_ERROR;
+    std::string out;
+    icu::StringByteSink<std::string> sink(&out);
+    const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
+    icu::CaseMap::utf8ToLower("", 0, piece, sink, nullptr, status);
+    if (U_FAILURE(status)) fail(ErrorKind::system, "ICU could not write a text in lower case: {}.", u_errorName(status));
+    return out;
 }
 
 bool normalize_nfc(std::string_view text, std::string& out) {
