@@ -1,31 +1,21 @@
 // Options of every subcommand: tables of them, reading them, and checking their values.
 #include "launch/options.hpp"
 
-#include <boost/program_options.hpp>
 #include <fstream>
 #include <sstream>
 
 #include "kernels/base/error.hpp"
-#include "kernels/base/nearest.hpp"
+#include "launch/option_reading.hpp"
 
 namespace argosy {
 
-namespace po = boost::program_options;
-
 namespace {
-
-constexpr unsigned kHelpColumns = 110;
 
 // Values as they are typed; JobSettings gets them after checking.
 struct Typed {
     std::string model, run_dir, kv_dtype = "bf16", kv_memory, record, config, prefix_cache = "on", weights, slice;
     std::vector<std::string> input;
 };
-
-template <class T>
-po::typed_value<T>* number(T& into) {
-    return po::value<T>(&into)->value_name("N");
-}
 
 void add_layout(po::options_description& group, JobSettings& s) {
     group.add_options()                                                                                               //
@@ -132,81 +122,6 @@ po::options_description bench_table(BenchOptions& bench, Typed& t) {
     all.add(what);
     add_common(all, s, t);
     return all;
-}
-
-std::string nearest_option(const std::string& word, const po::options_description& table) {
-    std::vector<std::string> names;
-    for (const auto& option : table.options()) names.push_back(option->long_name());
-    std::vector<std::string_view> views(names.begin(), names.end());
-    const std::string near = nearest(word, views);
-    return near.empty() ? "" : fmt::format(" Did you mean {}?", near);
-}
-
-// Boost's own error texts are not sentences that say what to do.
-[[noreturn]] void fail_parsing(const po::error& error, const po::options_description& table, const std::string& where) {
-    if (const auto* unknown = dynamic_cast<const po::unknown_option*>(&error)) {
-        std::string word = unknown->get_option_name();
-        while (!word.empty() && word.front() == '-') word.erase(word.begin());
-        fail(ErrorKind::usage, "{} has no option \"{}\".{} Every option stands in --help.", where, word,
-             nearest_option(word, table));
-    }
-    if (dynamic_cast<const po::too_many_positional_options_error*>(&error) != nullptr) {
-        fail(ErrorKind::usage, "{} takes options only, each as --NAME VALUE; a word stands alone. See --help.", where);
-    }
-    if (dynamic_cast<const po::invalid_config_file_syntax*>(&error) != nullptr) {
-        fail(ErrorKind::usage, "{}: {}. Write one NAME = VALUE on each line.", where, error.what());
-    }
-    if (const auto* value = dynamic_cast<const po::validation_error*>(&error)) {
-        fail(ErrorKind::usage, "{}: {}. Give a value of the kind that --help shows.", where, value->what());
-    }
-    fail(ErrorKind::usage, "{}: {}. Every option stands in --help.", where, error.what());
-}
-
-void read_arguments(const std::vector<std::string>& arguments, const po::options_description& table,
-                    const std::string& where) {
-    po::variables_map values;
-    try {
-        namespace style = po::command_line_style;
-        const auto parsed = po::command_line_parser(arguments)
-                                .options(table)
-                                .positional({})
-                                .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
-                                .run();
-        po::store(parsed, values);
-        if (values.count("config") != 0u) {
-            const std::string file = values["config"].as<std::string>();
-            std::ifstream stream(file);
-            if (!stream) fail(ErrorKind::usage, "The config file {} cannot be read. Check --config.", file);
-            try {
-                po::store(po::parse_config_file(stream, table), values);
-            } catch (const po::error& error) {
-                fail_parsing(error, table, "The config file " + file);
-            }
-        }
-        po::notify(values);
-    } catch (const po::error& error) {
-        fail_parsing(error, table, where);
-    }
-}
-
-bool parse_switch(const std::string& text, const char* option) {
-    if (text == "on") return true;
-    if (text == "off") return false;
-    fail(ErrorKind::usage, "{} is \"{}\"; write on or off.", option, text);
-}
-
-void check_number(std::int64_t value, std::int64_t least, std::int64_t most, const char* option) {
-    if (value < least || value > most)
-        fail(ErrorKind::usage, "{} is {}; it must lie between {} and {}.", option, value, least, most);
-}
-
-void check_word(const std::string& value, const std::vector<std::string_view>& known, const char* option) {
-    std::string list;
-    for (const std::string_view word : known) {
-        if (value == word) return;
-        list += list.empty() ? std::string(word) : ", " + std::string(word);
-    }
-    fail(ErrorKind::usage, "{} is \"{}\"; it must be one of {}.", option, value, list);
 }
 
 void check_common(JobSettings& s, const Typed& t) {

@@ -96,6 +96,8 @@ NodeCensus take_census() {
             all[i] |= mask[i];
         }
     }
+    MPI_Comm_rank(MPI_COMM_WORLD, &census.leader);
+    check_mpi(MPI_Bcast(&census.leader, 1, MPI_INT, 0, node), "naming the node");
     census.cores = count_cores(mine);
     census.cores_all = count_cores(all);
     check_mpi(MPI_Comm_free(&node), "freeing a group");
@@ -169,6 +171,12 @@ MpiSession::MpiSession()
 
 MpiSession::~MpiSession() {
     if (std::uncaught_exceptions() > exceptions_at_start_) return;
+    end();
+}
+
+void MpiSession::end() {
+    if (ended_) return;
+    ended_ = true;
     world_.reset();
     MPI_Comm world = MPI_Comm_f2c(world_handle_);
     MPI_Comm_free(&world);
@@ -239,11 +247,12 @@ void MpiSession::run_agreed(const std::function<void()>& work) {
     const bool has_place = size_ > 1 && (agreed->kind == ErrorKind::system || agreed->kind == ErrorKind::internal);
     if (!has_place) throw AgreedError(agreed->kind, agreed->sentence);
     throw AgreedError(agreed->kind, fmt::format("Rank {} on {}: {}", agreed->rank,
-                                          node_names_[static_cast<std::size_t>(agreed->rank)], agreed->sentence));
+                                                node_names_[static_cast<std::size_t>(agreed->rank)], agreed->sentence));
 }
 
 void MpiSession::abort(int status) {
     std::fflush(nullptr);
+    if (ended_) _exit(status);
     MPI_Abort(MPI_COMM_WORLD, status);
     _exit(status);
 }

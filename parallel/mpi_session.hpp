@@ -33,6 +33,7 @@ class AgreedError : public Error {
 struct NodeCensus {
     int ranks = 1;      // of this job on this node
     int rank = 0;       // place among them, by world rank
+    int leader = 0;     // world rank of the first of them: names the node
     int cores = 1;      // in this rank's affinity mask
     int cores_all = 1;  // in the union of the masks of the node's ranks
     bool shared_cores =
@@ -70,12 +71,16 @@ class MpiSession {
     // Collective. If any rank brings an error, all learn the one of the lowest rank, so that one speaks and all end
     // with one status.
     std::optional<ErrorReport> agree(const std::optional<ErrorReport>& mine);
-    // Runs work() on every rank and agrees: throws the same AgreedError everywhere when it threw an exception anywhere. The
-    // sentence names the rank if there are several. work() must not communicate after a point where only some ranks may
-    // throw.
+    // Runs work() on every rank and agrees: throws the same AgreedError everywhere when it threw an exception anywhere.
+    // The sentence names the rank if there are several. work() must not communicate after a point where only some ranks
+    // may throw.
     void run_agreed(const std::function<void()>& work);
 
-    // Ends the whole job now, with this status, from one rank.
+    // Finalizes MPI now, on all ranks; everything that needs it is gone by then. What a rank does after is its own:
+    // no verb, no group, no agreement.
+    void end();
+
+    // Ends the whole job now, with this status, from one rank; after end() only this rank.
     [[noreturn]] void abort(int status);
 
     // New group of the ranks that give the same colour, ordered by key; a group of one gets the self communicator.
@@ -87,6 +92,7 @@ class MpiSession {
 
   private:
     bool owns_mpi_ = false;
+    bool ended_ = false;
     int rank_ = 0;
     int size_ = 1;
     int world_handle_ = 0;

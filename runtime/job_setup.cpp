@@ -2,7 +2,6 @@
 #include "runtime/job_setup.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "kernels/backend.hpp"
 #include "kernels/base/error.hpp"
@@ -12,6 +11,7 @@
 #include "runtime/forward/rank_context.hpp"
 #include "runtime/memory_budget.hpp"
 #include "runtime/model/families.hpp"
+#include "runtime/placement.hpp"
 
 namespace argosy {
 
@@ -39,16 +39,6 @@ ModelPlan read_plan(MpiSession& session, const fs::path& model) {
     ModelPlan plan;
     session.run_agreed([&] { plan = plan_model(text); });
     return plan;
-}
-
-int choose_threads(const MpiSession& session, int asked) {
-    if (asked > 0) return asked;
-    if (const char* text = std::getenv("OMP_NUM_THREADS")) {
-        const int threads = std::atoi(text);  // OpenMP itself accepts lists here; their first number is ours
-        if (threads > 0) return threads;
-    }
-    const NodeCensus& node = session.node();
-    return std::max(1, node.shared_cores ? node.cores_all / node.ranks : node.cores);
 }
 
 LayoutShare first_share(const RankLayout& layout) {
@@ -88,7 +78,7 @@ ModelShape shape_of_model(const ModelPlan& plan, const WeightSource& source, con
 
 int longest_sequence(const JobInput& input) {
     std::int64_t longest = 1;
-    for (const Request& request : input.requests) longest = std::max(longest, longest_total(request));
+    for (const RequestEntry& entry : input.entries) longest = std::max<std::int64_t>(longest, entry.total_tokens);
     return static_cast<int>(longest);
 }
 
@@ -97,7 +87,7 @@ int longest_sequence(const JobInput& input) {
 std::int64_t useful_blocks(const JobInput& input, int max_rows, int longest) {
     const auto blocks = [](std::int64_t tokens) { return (tokens + kKvBlockTokens - 1) / kKvBlockTokens; };
     std::int64_t all = 1;
-    for (const Request& request : input.requests) all += request.n * blocks(longest_total(request));
+    for (const RequestEntry& entry : input.entries) all += entry.samples * blocks(entry.total_tokens);
     return std::max(blocks(longest), std::min(all, 2 * std::int64_t{max_rows} * blocks(longest)));
 }
 
@@ -107,7 +97,7 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
                     AccountClock& clock) {
     JobSetup job;
     session.run_agreed([&] { job.ops = &select_backend(settings.backend, settings.isa); });
-    job.stream.threads = choose_threads(session, settings.threads);
+    job.stream.threads = choose_threads(session.node(), settings.threads);
     prepare_threads(job.stream.threads);
     job.same_bits = describe(self_test(*job.ops, reference_ops(), job.stream));
 
@@ -183,7 +173,7 @@ std::string describe(const JobSetup& job, const MpiSession& session) {
                         static_cast<double>(job.kv_blocks * job.kv_block_bytes) / 1048576.0);
     text += fmt::format(
         "work      {} requests, {} lines with errors; longest sequence {} tokens; at most {} rows per step\n",
-        job.input.requests.size(), job.input.errors.size(), job.positions, job.max_rows);
+        job.input.entries.size(), job.input.errors.size(), job.positions, job.max_rows);
     return text;
 }
 

@@ -16,6 +16,7 @@ struct Command {
 
 int run_command(const std::vector<std::string>& arguments);
 int bench_command(const std::vector<std::string>& arguments);
+int probe_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
 
 // The list, in the order of --help. A new subcommand is one file and one line there.

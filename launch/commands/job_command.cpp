@@ -27,29 +27,28 @@ int end_agreed(MpiSession& session, const ErrorReport& error) {
 
 }  // namespace
 
-int run_job_command(const std::function<JobRequest()>& parse) {
+int run_on_ranks(const std::function<RankWork()>& parse) {
     const StopSignals signals;  // before MPI starts: a warning that comes while a large model loads must not be lost
     MpiSession session;
     AccountClock clock(session.process_start_ns());
-    JobRequest request;
+    RankWork work;
     std::optional<ErrorReport> mine;
     try {
         if (const auto complaint = session.launcher_complaint()) fail(ErrorKind::usage, "{}", *complaint);
-        request = parse();
+        work = parse();
     } catch (const Error& error) {
         mine = ErrorReport{error.kind(), error.what(), session.rank()};
     }
     if (const auto agreed = session.agree(mine)) return end_agreed(session, *agreed);
-    if (!request.help.empty()) {
-        if (session.rank() == 0) std::fputs(request.help.c_str(), stdout);
+    if (!work.help.empty()) {
+        if (session.rank() == 0) std::fputs(work.help.c_str(), stdout);
         return kExitDone;
     }
     // From here on an error may be one rank's alone, while the others wait for it: whoever meets it speaks and ends
     // all. Errors that all ranks meet together are thrown on all of them at the same place; the lowest rank speaks
     // first, the others keep still.
     try {
-        return run_job(session, request.settings, request.synthetic,
-                       {.cost_profiles = cost_profile_dirs(), .version = kVersion}, signals, clock);
+        return work.run(session, signals, clock);
     } catch (const AgreedError& error) {
         return end_agreed(session, {error.kind(), error.what(), 0});
     } catch (const Error& error) {
@@ -64,6 +63,17 @@ int run_job_command(const std::function<JobRequest()>& parse) {
                 .c_str());
         session.abort(exit_status(ErrorKind::internal));
     }
+}
+
+int run_job_command(const std::function<JobRequest()>& parse) {
+    return run_on_ranks([&]() -> RankWork {
+        JobRequest request = parse();
+        return {.help = request.help,
+                .run = [request](MpiSession& session, const StopSignals& signals, AccountClock& clock) {
+                    return run_job(session, request.settings, request.synthetic,
+                                   {.cost_profiles = cost_profile_dirs(), .version = kVersion}, signals, clock);
+                }};
+    });
 }
 
 }  // namespace argosy

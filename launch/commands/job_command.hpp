@@ -1,4 +1,4 @@
-// What `run` and `bench` share: MPI, the clock, and that one rank speaks while all end.
+// What subcommands under MPI share: its start, the clock, and that one rank speaks while all end.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,15 @@
 #include "runtime/run_job.hpp"
 
 namespace argosy {
+
+// What all ranks do together, or a text that one of them prints.
+struct RankWork {
+    std::string help;  // not empty: print it and end
+    std::function<int(MpiSession&, const StopSignals&, AccountClock&)> run;
+};
+// Starts MPI, parses (on every rank, alike), works and returns the exit status. A launcher that started several jobs of
+// one rank is refused before anything is parsed.
+int run_on_ranks(const std::function<RankWork()>& parse);
 
 // Parses (on every rank, alike), runs the job and returns the exit status.
 struct JobRequest {

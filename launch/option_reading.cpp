@@ -1,0 +1,90 @@
+// Boost's errors turned into sentences, and the checks of values.
+#include "launch/option_reading.hpp"
+
+#include <fstream>
+
+#include "kernels/base/error.hpp"
+#include "kernels/base/nearest.hpp"
+
+namespace argosy {
+
+namespace {
+
+std::string nearest_option(const std::string& word, const po::options_description& table) {
+    std::vector<std::string> names;
+    for (const auto& option : table.options()) names.push_back(option->long_name());
+    std::vector<std::string_view> views(names.begin(), names.end());
+    const std::string near = nearest(word, views);
+    return near.empty() ? "" : fmt::format(" Did you mean {}?", near);
+}
+
+}  // namespace
+
+// Boost's own error texts are not sentences that say what to do.
+void fail_parsing(const po::error& error, const po::options_description& table, const std::string& where) {
+    if (const auto* unknown = dynamic_cast<const po::unknown_option*>(&error)) {
+        std::string word = unknown->get_option_name();
+        while (!word.empty() && word.front() == '-') word.erase(word.begin());
+        fail(ErrorKind::usage, "{} has no option \"{}\".{} Every option stands in --help.", where, word,
+             nearest_option(word, table));
+    }
+    if (dynamic_cast<const po::too_many_positional_options_error*>(&error) != nullptr) {
+        fail(ErrorKind::usage, "{} takes options only, each as --NAME VALUE; a word stands alone. See --help.", where);
+    }
+    if (dynamic_cast<const po::invalid_config_file_syntax*>(&error) != nullptr) {
+        fail(ErrorKind::usage, "{}: {}. Write one NAME = VALUE on each line.", where, error.what());
+    }
+    if (const auto* value = dynamic_cast<const po::validation_error*>(&error)) {
+        fail(ErrorKind::usage, "{}: {}. Give a value of the kind that --help shows.", where, value->what());
+    }
+    fail(ErrorKind::usage, "{}: {}. Every option stands in --help.", where, error.what());
+}
+
+void read_arguments(const std::vector<std::string>& arguments, const po::options_description& table,
+                    const std::string& where) {
+    po::variables_map values;
+    try {
+        namespace style = po::command_line_style;
+        const auto parsed = po::command_line_parser(arguments)
+                                .options(table)
+                                .positional({})
+                                .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
+                                .run();
+        po::store(parsed, values);
+        if (values.count("config") != 0u) {
+            const std::string file = values["config"].as<std::string>();
+            std::ifstream stream(file);
+            if (!stream) fail(ErrorKind::usage, "The config file {} cannot be read. Check --config.", file);
+            try {
+                po::store(po::parse_config_file(stream, table), values);
+            } catch (const po::error& error) {
+                fail_parsing(error, table, "The config file " + file);
+            }
+        }
+        po::notify(values);
+    } catch (const po::error& error) {
+        fail_parsing(error, table, where);
+    }
+}
+
+bool parse_switch(const std::string& text, const char* option) {
+    if (text == "on") return true;
+    if (text == "off") return false;
+    fail(ErrorKind::usage, "{} is \"{}\"; write on or off.", option, text);
+}
+
+void check_number(std::int64_t value, std::int64_t least, std::int64_t most, const char* option) {
+    if (value < least || value > most)
+        fail(ErrorKind::usage, "{} is {}; it must lie between {} and {}.", option, value, least, most);
+}
+
+void check_word(const std::string& value, const std::vector<std::string_view>& known, const char* option) {
+    std::string list;
+    for (const std::string_view word : known) {
+        if (value == word) return;
+        list += list.empty() ? std::string(word) : ", " + std::string(word);
+    }
+    fail(ErrorKind::usage, "{} is \"{}\"; it must be one of {}.", option, value, list);
+}
+
+}  // namespace argosy
