@@ -99,6 +99,17 @@ std::vector<RankLedger> gather_ledgers(MpiSession& session, const RankLedger& mi
     return all;
 }
 
+void extend_to_end(std::vector<RankLedger>& ledgers, int own, std::int64_t now_ns) {
+    const RankLedger& mine = ledgers.at(static_cast<std::size_t>(own));
+    const std::string node = node_of(mine);
+    const std::int64_t longer_ns = now_ns - mine.end_ns;
+    for (RankLedger& ledger : ledgers) {
+        const std::int64_t ns = node_of(ledger) == node ? now_ns - ledger.end_ns : longer_ns;
+        ledger.end_ns += ns;
+        ledger.totals_ns[static_cast<std::size_t>(Phase::none)][static_cast<std::size_t>(Account::shutdown)] += ns;
+    }
+}
+
 std::string utc_now() {
     const std::time_t now = std::time(nullptr);
     std::tm parts{};

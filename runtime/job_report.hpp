@@ -22,6 +22,11 @@ void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups,
 // Ledgers of all ranks, on every rank. Collective.
 std::vector<RankLedger> gather_ledgers(MpiSession& session, const RankLedger& mine);
 
+// Brings every life up to now_ns of this rank's clock, in the account shutdown: all ranks leave MPI together, so that
+// the end of one is the end of all. Ranks of other nodes have another clock; theirs goes on by as much as this rank's
+// (`own`) did.
+void extend_to_end(std::vector<RankLedger>& ledgers, int own, std::int64_t now_ns);
+
 Provenance provenance_of(const MpiSession& session, const JobSetup& job, const std::string& model_digest,
                          const std::string& version, const std::string& started_utc);
 

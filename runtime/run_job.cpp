@@ -170,8 +170,24 @@ class Job {
         if (first()) count(ledger_, Witness::requests_failed, static_cast<std::int64_t>(setup_.input.errors.size()));
         close_ledger(ledger_, session_, groups_, setup_, loaded_, *runner_, *engine_, *waits_, clock_);
         std::vector<RankLedger> ledgers = gather_ledgers(session_, ledger_);
+        leave();
+        extend_to_end(ledgers, session_.rank(), monotonic_ns());
         if (first()) report(std::move(ledgers), finished);
         return finished ? kExitDone : kExitResumable;
+    }
+
+    // Gives back memory and groups and ends MPI, so that the report can say what that took.
+    void leave() {
+        recorder_.reset();
+        engine_.reset();
+        runner_.reset();
+        results_.leave();
+        watchdog_.reset();
+        waits_.reset();
+        loaded_.weights = {};
+        memory_.reset();
+        groups_ = {};
+        session_.end();
     }
 
     void report(std::vector<RankLedger> ledgers, bool finished) {
