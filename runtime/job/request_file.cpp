@@ -160,18 +160,14 @@ std::variant<ParsedRequest, LineError> parse_request_line(std::string_view text,
 
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r") == std::string_view::npos; }
 
-std::optional<LineError> UniqueNames::claim(std::string_view id, std::int64_t line) {
-    const std::string name = request_name(id, line);
-    const auto [entry, is_new] = first_line_.try_emplace(chain_digest_bytes({}, name), line);
-    if (is_new) return std::nullopt;
-    return LineError{
-        line,
-        std::string(id),
-        "duplicate_id",
-        fmt::format(
-            "The id {} was already used in line {}; ids must be unique, since answers and random numbers hang on them.",
-            shown(name), entry->second),
-        {}};
+LineError duplicate_id(std::string_view id, std::int64_t line, std::int64_t first_line, std::string metadata) {
+    return {.line = line,
+            .id = std::string(id),
+            .code = "duplicate_id",
+            .sentence = fmt::format("The id {} was already used in line {}; ids must be unique, since answers and random "
+                                    "numbers hang on them.",
+                                    shown(request_name(id, line)), first_line),
+            .metadata = std::move(metadata)};
 }
 
 }  // namespace argosy

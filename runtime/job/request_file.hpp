@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <variant>
 
 #include "runtime/schedule/request.hpp"
@@ -69,15 +68,8 @@ std::variant<ParsedRequest, LineError> parse_request_line(std::string_view text,
 // True when nothing but spaces and tabs stands in it.
 bool is_blank(std::string_view text);
 
-// Enforces that names are unique over the input. Keeps 128 bits per name, not the name.
-class UniqueNames {
-  public:
-    // Claims the name of a line (request_name). An error when an earlier claim has it; the sentence names that line.
-    std::optional<LineError> claim(std::string_view id, std::int64_t line);
-
-  private:
-    std::unordered_map<Digest128, std::int64_t, Digest128Hash> first_line_;
-};
+// The error of a line whose name line `first_line` already has (runtime/job/repeated_names.hpp finds them).
+LineError duplicate_id(std::string_view id, std::int64_t line, std::int64_t first_line, std::string metadata);
 
 // Names of the settings that a request may carry, in alphabetical order; whether a name is one of them; and the nearest
 // of them to a name, "" when none is near.

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "kernels/base/error.hpp"
+#include "runtime/job/repeated_names.hpp"
 #include "runtime/job/request_file.hpp"
 
 using namespace argosy;
@@ -208,14 +209,14 @@ TEST_CASE("lines that are no requests at all") {
 }
 
 TEST_CASE("names are unique over the input, default names included") {
-    UniqueNames names;
-    CHECK_FALSE(names.claim("a", 1));
-    CHECK_FALSE(names.claim("", 2));
-    CHECK_FALSE(names.claim("", 3));
-    const auto again = names.claim("a", 4);
-    REQUIRE(again);
-    CHECK(again->code == "duplicate_id");
-    CHECK(again->line == 4);
-    CHECK(has(again->sentence, "\"a\" was already used in line 1"));
-    CHECK(names.claim("line-3", 5));
+    // Names of lines 1 to 5; those without an id are called by their line.
+    std::vector<NameClaim> claims{name_claim("line-3", 5), name_claim("a", 1), name_claim("", 2), name_claim("", 3),
+                                  name_claim("a", 4)};
+    CHECK(repeated_names(claims) == std::vector<RepeatedName>{{4, 1}, {5, 3}});
+    std::vector<NameClaim> none;
+    CHECK(repeated_names(none).empty());
+    const LineError again = duplicate_id("a", 4, 1, "{}");
+    CHECK(again.code == "duplicate_id");
+    CHECK(again.line == 4);
+    CHECK(has(again.sentence, "\"a\" was already used in line 1"));
 }
