@@ -116,15 +116,18 @@ std::vector<SampleOutcome> Engine::take_results(const StepPlan& plan, const Step
             outcomes.push_back({.token = results[i].token, .finish = generation_of(sequence).push(results[i])});
         } else if (wanted.scores) {
             Answer& answer = answers_.at(state.request);
-            if (answer.prompt_logprobs.empty()) {
-                const Request& request = scheduler_.request_of(state);
-                answer.prompt_logprobs.resize(request.prompt.size());
-                answer.prompt_logprobs[0].token = token_text(tokenizer_, request.prompt[0]);
-            }
+            prepare_prompt_logprobs(answer, scheduler_.request_of(state));
             answer.prompt_logprobs[wanted.how.position] = describe_logprob(tokenizer_, results[i]);
         }
     }
     return outcomes;
+}
+
+// A place for every prompt token; nothing stands before the first, which therefore has no value.
+void Engine::prepare_prompt_logprobs(Answer& answer, const Request& request) {
+    if (!answer.prompt_logprobs.empty()) return;
+    answer.prompt_logprobs.resize(request.prompt.size());
+    if (tokenizer_.tables) answer.prompt_logprobs[0].token = token_text(tokenizer_, request.prompt[0]);
 }
 
 void Engine::settle_finished(const std::vector<std::int32_t>& finished) {
@@ -146,6 +149,7 @@ void Engine::finish_request(std::int32_t index) {
     auto node = answers_.extract(index);
     Answer& answer = node.mapped();
     const Request& request = scheduler_.request(index);
+    if (needs_prompt_logits(request)) prepare_prompt_logprobs(answer, request);
     if (config_.leader) {
         std::sort(answer.choices.begin(), answer.choices.end(),
                   [](const Choice& a, const Choice& b) { return a.index < b.index; });

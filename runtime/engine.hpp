@@ -70,6 +70,7 @@ class Engine {
     std::vector<SampleOutcome> take_results(const StepPlan& plan, const StepBatch& batch,
                                             const std::vector<SampleResult>& results);
     void adjust_tokens(const StepPlan& plan, StepBatch& batch);
+    void prepare_prompt_logprobs(Answer& answer, const Request& request);
     void settle_finished(const std::vector<std::int32_t>& finished);
     void finish_request(std::int32_t request);
     void count_step(const StepPlan& plan, Phase phase, std::int64_t sampled);

@@ -22,14 +22,16 @@ LineError check_prompt(const Request& request, const LineContext& context) {
             fmt::format("Line {}: the prompt has {} tokens and the model's context is {}. Shorten the prompt.",
                         request.line, tokens, context.max_positions);
     } else {
-        for (const std::int32_t id : request.prompt) {
-            if (id >= 0 && id < context.vocab_size) continue;
+        const auto check_id = [&](std::int32_t id, const char* where) {
+            if ((id >= 0 && id < context.vocab_size) || !error.code.empty()) return;
             error.code = "invalid_token_id";
             error.sentence =
-                fmt::format("Line {}: token id {} is outside the model's vocabulary of {}. Use ids from 0 to {}.",
-                            request.line, id, context.vocab_size, context.vocab_size - 1);
-            break;
-        }
+                fmt::format("Line {}: token id {}{} is outside the model's vocabulary of {}. Use ids from 0 to {}.",
+                            request.line, id, where, context.vocab_size, context.vocab_size - 1);
+        };
+        for (const std::int32_t id : request.prompt) check_id(id, "");
+        for (const TokenBias& bias : request.logit_bias) check_id(bias.token, " of logit_bias");
+        for (const std::int32_t id : request.stop_token_ids) check_id(id, " of stop_token_ids");
     }
     return error;
 }

@@ -6,8 +6,7 @@
 
 namespace argosy {
 
-namespace {
-// Insertions, deletions and substitutions that turn a into b (Levenshtein), one row of the table at a time.
+// One row of the table at a time.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
     std::vector<std::size_t> row(b.size() + 1);
     for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -22,7 +21,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     }
     return row[b.size()];
 }
-}  // namespace
 
 std::string nearest(std::string_view word, std::span<const std::string_view> names) {
     std::string best;

@@ -44,6 +44,52 @@ constexpr Field kFields[] = {
     {"user", true, true},
 };
 
+// Settings of OpenAI's, vLLM's and Hugging Face's interfaces that are not honoured, and the honoured one that comes
+// nearest in meaning, if any.
+struct ForeignField {
+    std::string_view name;
+    std::string_view instead;
+};
+constexpr ForeignField kForeign[] = {
+    {"bad_words", "logit_bias"},
+    {"best_of", "n"},
+    {"do_sample", "temperature"},
+    {"functions", ""},
+    {"guided_choice", ""},
+    {"guided_grammar", ""},
+    {"guided_json", ""},
+    {"guided_regex", ""},
+    {"length_penalty", ""},
+    {"logits_processors", ""},
+    {"max_completion_tokens", "max_tokens"},
+    {"max_new_tokens", "max_tokens"},
+    {"min_new_tokens", ""},
+    {"min_tokens", ""},
+    {"no_repeat_ngram_size", "repetition_penalty"},
+    {"num_beams", ""},
+    {"num_return_sequences", "n"},
+    {"prompt_logprobs", "echo"},
+    {"response_format", ""},
+    {"stop_sequences", "stop"},
+    {"structured_outputs", ""},
+    {"suffix", ""},
+    {"tool_choice", ""},
+    {"tools", ""},
+    {"top_logprobs", "logprobs"},
+    {"typical_p", ""},
+    {"use_beam_search", ""},
+};
+
+// A name without what people spell differently: topP, top-p and Top_P are one.
+std::string bare(std::string_view name) {
+    std::string out;
+    for (const char c : name) {
+        if (c == '_' || c == '-' || c == ' ') continue;
+        out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    return out;
+}
+
 std::vector<std::string_view> names_of(Endpoint endpoint) {
     std::vector<std::string_view> names;
     for (const Field& field : kFields) {
@@ -71,11 +117,32 @@ bool is_honoured(std::string_view name, Endpoint endpoint) {
 }
 
 std::string_view nearest_field(std::string_view name, Endpoint endpoint) {
+    for (const ForeignField& field : kForeign) {
+        if (field.name == name) return field.instead;
+    }
     const std::vector<std::string_view> names = names_of(endpoint);
     const std::string near =
         nearest(name.substr(0, 64), names);  // no setting is that long; a hostile name costs no time
     const auto found = std::find(names.begin(), names.end(), near);
     return found == names.end() ? std::string_view() : *found;
+}
+
+bool is_foreign_field(std::string_view name) {
+    for (const ForeignField& field : kForeign) {
+        if (field.name == name) return true;
+    }
+    return false;
+}
+
+std::string_view misspelt_field(std::string_view name, Endpoint endpoint) {
+    if (name.size() > 64 || is_honoured(name, endpoint)) return {};
+    const std::string word = bare(name);
+    for (const std::string_view field : names_of(endpoint)) {
+        const std::string wanted = bare(field);
+        const std::size_t slips = wanted.size() < 6 ? 0 : wanted.size() < 8 ? 1 : 2;
+        if (edit_distance(word, wanted) <= slips) return field;
+    }
+    return {};
 }
 
 }  // namespace argosy

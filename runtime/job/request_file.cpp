@@ -103,6 +103,7 @@ void read_prompt_line(const Json& line, ParsedRequest& parsed) {
         }
         parsed.request.id = custom;
     }
+    for (const auto& [name, value] : others.items()) check_own_member(name);
     read_settings(line, Endpoint::completions, parsed);
     read_prompt(line, parsed);
 }

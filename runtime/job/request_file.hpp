@@ -76,5 +76,10 @@ LineError duplicate_id(std::string_view id, std::int64_t line, std::int64_t firs
 std::string honoured_fields(Endpoint endpoint = Endpoint::completions);
 bool is_honoured(std::string_view name, Endpoint endpoint = Endpoint::completions);
 std::string_view nearest_field(std::string_view name, Endpoint endpoint = Endpoint::completions);
+// True of settings that other programs have and this one does not honour (max_new_tokens, response_format, ...).
+bool is_foreign_field(std::string_view name);
+// The honoured setting that a name in a prompt line, where data of the user's own may stand, is a slip of: up to two
+// wrong characters in a long name, another way to write it (topP) in any; "" when it is none.
+std::string_view misspelt_field(std::string_view name, Endpoint endpoint = Endpoint::completions);
 
 }  // namespace argosy

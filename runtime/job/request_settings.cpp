@@ -100,6 +100,21 @@ void check_fields(const Json& body, Endpoint endpoint) {
     }
 }
 
+void check_own_member(const std::string& name) {
+    if (const std::string_view meant = misspelt_field(name); !meant.empty()) {
+        bad("unsupported_field",
+            "The member {} looks like the setting {} misspelt. Correct it, or give it another name if it is data to "
+            "pass through.",
+            shown(name), meant);
+    }
+    if (!is_foreign_field(name)) return;
+    const std::string_view instead = nearest_field(name);
+    bad("unsupported_field",
+        "The member {} is a setting that is not honoured{}. Remove it, or give it another name if it is data to pass "
+        "through. Honoured: {}.",
+        shown(name), instead.empty() ? "" : fmt::format("; the nearest that is: {}", instead), honoured_fields());
+}
+
 void read_settings(const Json& object, Endpoint endpoint, ParsedRequest& parsed) {
     constexpr int kIntMax = std::numeric_limits<int>::max();
     Request& request = parsed.request;

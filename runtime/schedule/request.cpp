@@ -41,9 +41,7 @@ std::string request_name(std::string_view id, std::int64_t line) {
     return id.empty() ? fmt::format("line-{}", line) : std::string(id);
 }
 
-bool needs_prompt_logits(const Request& request) {
-    return request.max_tokens == 0 || (request.echo && request.logprobs >= 0);
-}
+bool needs_prompt_logits(const Request& request) { return request.echo && request.logprobs >= 0; }
 
 bool has_penalties(const Request& request) {
     return request.presence_penalty != 0 || request.frequency_penalty != 0 || request.repetition_penalty != 1;

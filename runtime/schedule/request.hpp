@@ -23,7 +23,7 @@ struct Request {
     std::uint64_t identity = 0;  // request_identity(id, line); random numbers hang on it (R7)
 
     std::vector<std::int32_t> prompt{};  // token ids; at least one
-    int max_tokens = 16;                 // generated tokens at most, per sample; 0 scores the prompt
+    int max_tokens = 16;                 // generated tokens at most, per sample; 0: the prompt is only scored
     int n = 1;                           // samples
 
     double temperature = 1;  // 0: greedy
@@ -63,7 +63,7 @@ std::uint64_t request_identity(std::string_view id, std::int64_t line);
 // The name a request goes by in results: its id, or "line-7" when it has none.
 std::string request_name(std::string_view id, std::int64_t line);
 
-// True when logits of prompt positions are wanted (echo with logprobs, or max_tokens 0), so that its prompt must be
+// True when the answer reports log probabilities of the prompt (echo with logprobs), so that the prompt must be
 // computed, not found.
 bool needs_prompt_logits(const Request& request);
 

@@ -78,11 +78,11 @@ TEST_CASE("what a line leaves out, or gives as null, comes from the defaults") {
 }
 
 TEST_CASE("prompt lines: settings are taken, other members pass through, id or line number is the identity") {
-    ParsedRequest parsed = good(
-        R"({"id":"q1","source":"gsm8k","prompt":"Why?","max_tokens":3,"presence_penalty":1,"tags":[1,{"a":null}]})");
+    ParsedRequest parsed =
+        good(R"({"id":"q1","source":"gsm8k","prompt":"Why?","max_tokens":3,"split":1,"tags":[1,{"a":null}]})");
     CHECK(parsed.request.id == "q1");
     CHECK(parsed.request.max_tokens == 3);
-    CHECK(parsed.metadata == R"({"presence_penalty":1,"source":"gsm8k","tags":[1,{"a":null}]})");
+    CHECK(parsed.metadata == R"({"source":"gsm8k","split":1,"tags":[1,{"a":null}]})");
     parsed = good(R"({"prompt":""})");
     CHECK(parsed.text == "");
     CHECK(parsed.request.id.empty());
@@ -110,8 +110,7 @@ TEST_CASE("fields that are not honoured are named, with the nearest that is") {
     CHECK(error.id == "a");
     CHECK(has(error.sentence, "The field \"max_token\" is not honoured; the nearest that is: max_tokens."));
     CHECK(has(error.sentence, "temperature, top_k, top_p, user"));
-    for (const char* field :
-         {"presence_penalty", "logit_bias", "best_of", "suffix", "top_logprobs", "Prompt", "promptx"}) {
+    for (const char* field : {"response_format", "best_of", "suffix", "top_logprobs", "Prompt", "promptx"}) {
         CHECK(bad(batch(std::string(R"({"prompt":"a",")") + field + "\":null}")).code == "unsupported_field");
     }
     CHECK(nearest_field("temprature") == "temperature");

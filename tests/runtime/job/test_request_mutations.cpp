@@ -16,6 +16,7 @@ const std::vector<std::string> kSeeds{
     R"({"custom_id":"a-1","method":"POST","url":"/v1/completions","body":{"model":"m","prompt":"Hello, \u00e9t\u00e9 \ud83d\ude00","max_tokens":16,"temperature":0.7,"stop":["\n","END"],"seed":42,"logprobs":5}})",
     R"({"custom_id":"b","method":"POST","url":"/v1/chat/completions","body":{"messages":[{"role":"user","content":"hi"}]}})",
     R"({"id":"gsm8k-test-00001","source":"gsm8k-test","prompt":"Janet’s ducks lay 16 eggs per day."})",
+    R"({"custom_id":"c","url":"/v1/completions","body":{"prompt":"x","logit_bias":{"50":-100,"7":1.5},"presence_penalty":-0.5,"frequency_penalty":1e-3,"repetition_penalty":1.1}})",
     R"({"prompt":[1,2,3,4,5],"n":3,"top_k":40,"top_p":0.95,"min_p":0.05,"echo":true,"ignore_eos":false,"return_token_ids":true,"extra":{"deep":[[[1e-7,null]]]}})",
 };
 
@@ -92,6 +93,6 @@ TEST_CASE("damaged lines give a request or an error record, and both can be writ
         RequestResult result{.line = request.request.line, .id = request.request.id, .metadata = request.metadata};
         REQUIRE(nlohmann::json::parse(response_line(result))["custom_id"] == request_name(result.id, result.line));
     }
-    CHECK(accepted > 1000);
+    CHECK(accepted > 600);
     CHECK(refused > 10000);
 }

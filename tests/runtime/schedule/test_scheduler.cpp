@@ -113,6 +113,8 @@ TEST_CASE("max_tokens 0: the prompt is scored whole, nothing is sampled, all sam
     Scheduler scheduler({.pool_blocks = 10});
     Request request = make(20, 0);
     request.n = 3;
+    request.echo = true;
+    request.logprobs = 0;
     scheduler.add({make(20, 1), request});
     REQUIRE(run_step(scheduler, 20).spans.size() == 1);  // the equal prompt is now cached
     StepPlan plan = run_step(scheduler, 15);
@@ -127,6 +129,24 @@ TEST_CASE("max_tokens 0: the prompt is scored whole, nothing is sampled, all sam
     CHECK(scheduler.request_finished(1));
     CHECK(scheduler.sequence(3).finish == FinishReason::length);
     CHECK(scheduler.pool().held() == 0);
+}
+
+TEST_CASE("max_tokens 0 without log probabilities: nothing is scored, and the cache may serve the prompt") {
+    for (const bool echo : {false, true}) {
+        CAPTURE(echo);
+        Scheduler scheduler({.pool_blocks = 10});
+        Request request = make(20, 0);
+        request.echo = echo;
+        request.logprobs = echo ? -1 : 3;
+        scheduler.add({make(20, 1), request});
+        run_step(scheduler, 20);
+        const StepPlan plan = scheduler.next({.max_rows = 15});
+        REQUIRE(plan.spans.size() == 1);
+        CHECK(plan.spans[0].first_position == 16);
+        CHECK(plan.spans[0].logits == LogitRows::none);
+        CHECK(finish_step(scheduler, plan) == std::vector<std::int32_t>{1});
+        CHECK(scheduler.sequence(1).finish == FinishReason::length);
+    }
 }
 
 TEST_CASE("prefix cache: a prompt that shares blocks begins behind them, after their writer's step") {
