@@ -63,6 +63,8 @@ void WaitMeter::set_group(GroupKind kind, int own, std::vector<int> board, std::
     group.board = std::move(board);
     group.world_rank = std::move(world_rank);
     group.verbs = 0;
+    group.left_ns = 0;
+    group.waited_for = {};
     group.cause.assign(group.board.size(), {});
     arrivals_.reserve(std::max(arrivals_.capacity(), group.board.size()));
 }
@@ -98,6 +100,10 @@ void WaitMeter::enter(GroupKind kind, std::int64_t now_ns) {
     note.culprit_account.store(static_cast<std::uint8_t>(culprit.account), std::memory_order_relaxed);
     note.own_expert.store(own.expert, std::memory_order_relaxed);
     note.own_account.store(static_cast<std::uint8_t>(own.account), std::memory_order_relaxed);
+    note.former_culprit.store(group.waited_for.rank, std::memory_order_relaxed);
+    note.former_expert.store(group.waited_for.expert, std::memory_order_relaxed);
+    note.former_account.store(static_cast<std::uint8_t>(group.waited_for.account), std::memory_order_relaxed);
+    note.former_left_ns.store(group.left_ns, std::memory_order_relaxed);
     note.verb.store(verb, std::memory_order_release);
 }
 
@@ -111,6 +117,12 @@ bool WaitMeter::read_note(const Group& group, GroupKind kind, int member, std::i
     arrival = {member, note.arrival_ns.load(std::memory_order_relaxed)};
     cause = {note.culprit.load(std::memory_order_relaxed), note.culprit_expert.load(std::memory_order_relaxed),
              static_cast<Account>(note.culprit_account.load(std::memory_order_relaxed))};
+    const std::int64_t held_up_ns = note.former_left_ns.load(std::memory_order_relaxed) - enter_ns;
+    const int former = note.former_culprit.load(std::memory_order_relaxed);
+    if (former >= 0 && 2 * held_up_ns > arrival.ns - enter_ns) {  // it left the former verb long after this rank did
+        cause = {former, note.former_expert.load(std::memory_order_relaxed),
+                 static_cast<Account>(note.former_account.load(std::memory_order_relaxed))};
+    }
     if (cause.rank == world_rank_) {  // it was late because it had waited for this very rank: an older story
         cause = {group.world_rank[static_cast<std::size_t>(member)], note.own_expert.load(std::memory_order_relaxed),
                  static_cast<Account>(note.own_account.load(std::memory_order_relaxed))};
@@ -140,8 +152,11 @@ void WaitMeter::leave(GroupKind kind, std::int64_t enter_ns, std::int64_t now_ns
     const std::int64_t from_ns = resumed > enter_ns && resumed <= now_ns ? resumed : enter_ns;
     const WaitPart part = wait_part(from_ns, now_ns, arrivals_);
     const Account during = clock_.current();
+    group.left_ns = now_ns;
+    group.waited_for = {};
     if (part.ns > 0) {
         const Cause& cause = group.cause[static_cast<std::size_t>(part.last)];
+        group.waited_for = cause;
         clock_.book_wait(part.ns, now_ns);
         book(waiting_account(during), cause, part.ns);
         consider({part.ns, cause});

@@ -7,7 +7,8 @@
 //
 // Blame goes to the last to arrive, with what kept it longest since its former verb of that group. If that was itself a
 // wait, its culprit is handed on: rank 2 computes for long, rank 3 waits for it in a leaf sum and so comes late to the
-// dispatch, where rank 0 waits for both; rank 0 blames rank 2.
+// dispatch, where rank 0 waits for both; rank 0 blames rank 2. In the same way a rank that was held up in the former
+// verb of the same group, which others could leave earlier, hands on whom it waited for there.
 #pragma once
 
 #include <atomic>
@@ -41,10 +42,14 @@ struct ArrivalNote {
     std::atomic<std::int32_t> culprit;  // handed on or the rank itself
     std::atomic<std::int32_t> culprit_expert;
     std::atomic<std::int32_t> own_expert;
+    std::atomic<std::int32_t> former_culprit;  // whom it waited for in the former verb; -1: nobody
+    std::atomic<std::int32_t> former_expert;
     std::atomic<std::uint8_t> culprit_account;
     std::atomic<std::uint8_t> own_account;
+    std::atomic<std::uint8_t> former_account;
+    std::atomic<std::int64_t> former_left_ns;  // when it left the former verb
 };
-static_assert(sizeof(ArrivalNote) == 32 && std::atomic<std::int64_t>::is_always_lock_free);
+static_assert(sizeof(ArrivalNote) == 48 && std::atomic<std::int64_t>::is_always_lock_free);
 
 // A rank that sends without receiving may be ahead of its readers by this many verbs before its notes are lost to them.
 inline constexpr int kArrivalNotes = 32;
@@ -108,6 +113,8 @@ class WaitMeter {
         std::vector<int> board;
         std::vector<int> world_rank;
         std::uint64_t verbs = 0;
+        std::int64_t left_ns = 0;  // the last verb
+        Cause waited_for;          // in it
         std::vector<Cause> cause;  // [group size] of the notes read last
     };
     // What kept this rank longest since its last verb of a group.

@@ -90,6 +90,31 @@ TEST_CASE("a rank that is late because it waited hands the blame on") {
     CHECK(node.meters[1].blames().at(0).cause == Cause{12, -1, Account::attention});
 }
 
+TEST_CASE("a rank that was held up in the former verb of the group hands the blame on") {
+    // Rank 1 needs rank 2's rows in the first verb and waits 900 for them; rank 0 needs none, leaves at once, and waits
+    // in the second verb for rank 1, the last to come.
+    Node node(3);
+    node.group(GroupKind::stage, {0, 1, 2});
+    for (AccountClock& clock : node.clocks) clock.switch_to(Account::dispatch_combine, 0);
+    node.clocks[2].switch_to(Account::experts, 0);
+    node.clocks[2].note_expert(5);
+    node.meters[0].enter(GroupKind::stage, 100);
+    node.meters[1].enter(GroupKind::stage, 100);
+    const std::vector<std::uint8_t> without_2 = {1, 1, 0};
+    node.meters[0].leave(GroupKind::stage, 100, 110, without_2);
+    node.clocks[0].switch_to(Account::leaf_sum, 115);
+    node.meters[0].enter(GroupKind::stage, 120);
+    node.clocks[2].switch_to(Account::dispatch_combine, 1000);
+    node.meters[2].enter(GroupKind::stage, 1000);
+    node.meters[2].leave(GroupKind::stage, 1000, 1005, {});
+    node.meters[1].leave(GroupKind::stage, 100, 1010, {});
+    node.meters[2].enter(GroupKind::stage, 1020);
+    node.meters[1].enter(GroupKind::stage, 1050);
+    node.meters[0].leave(GroupKind::stage, 120, 1060, {});
+    const std::vector<Blame> expected = {{Account::wait_leaf_sum, {12, 5, Account::experts}, 930, 930, 1}};
+    CHECK(node.meters[0].blames() == expected);
+}
+
 TEST_CASE("a rank is never told that it waited for itself") {
     // Rank 0 is late in the first verb, so rank 1's lateness in a group of another kind is rank 0's doing; when rank 0
     // itself waits for rank 1 there, rank 1 is to blame, with what it did itself.

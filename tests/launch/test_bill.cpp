@@ -1,0 +1,146 @@
+// The bill of real runs: lives against clocks outside, accounts, blame for a rank that was stopped.
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <iostream>
+#include <random>
+
+#include "tests/launch/run_program.hpp"
+#include "tests/support/shared_data.hpp"
+
+using namespace argosy::test;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Prompts of 20 to 60 tokens, answers of exactly `max_tokens`.
+std::string requests_of(int count, int max_tokens) {
+    std::mt19937_64 random(20);
+    std::string text;
+    for (int i = 0; i < count; ++i) {
+        std::vector<int> prompt(20 + random() % 41);
+        for (int& token : prompt) token = static_cast<int>(random() % 1000);
+        text += request_line("r" + std::to_string(i), prompt, max_tokens, {{"ignore_eos", true}}) + "\n";
+    }
+    return text;
+}
+
+struct Life {
+    std::int64_t start_ns = 0, end_ns = 0, stop_ns = 0, go_on_ns = 0;
+};
+
+struct Run {
+    json report;
+    std::vector<Life> lives;  // as seen from outside
+};
+
+// `stop` as rank_timer wants it.
+Run run_timed(const fs::path& folder, int ranks, const std::string& layout, const std::string& stop) {
+    std::vector<std::string> arguments = {"run", "--input", (folder / "requests.jsonl").string(), "--run-dir",
+                                          (folder / "run").string()};
+    for (const std::string& word : words_of(layout)) arguments.push_back(word);
+    const ProgramResult result = run_program({.arguments = arguments,
+                                              .ranks = ranks,
+                                              .environment = {},
+                                              .before = {ARGOSY_RANK_TIMER, folder.string(), stop},
+                                              .timeout_s = 60});
+    INFO(result.err);
+    REQUIRE(result.status == 0);
+    Run run{read_report(folder / "run"), {}};
+    for (int r = 0; r < ranks; ++r) {
+        Life life;
+        std::ifstream file(folder / ("life-" + std::to_string(r)));
+        REQUIRE(file >> life.start_ns >> life.end_ns >> life.stop_ns >> life.go_on_ns);
+        run.lives.push_back(life);
+    }
+    return run;
+}
+
+std::int64_t account_ns(const json& rank, const std::string& account) {
+    std::int64_t ns = 0;
+    for (const auto& [phase, accounts] : rank.at("accounts_ns").items()) ns += accounts.at(account).get<std::int64_t>();
+    return ns;
+}
+
+}  // namespace
+
+TEST_CASE("lives, waits and accounts of real runs add up, against clocks outside too") {
+    const std::vector<std::pair<int, std::string>> runs = {{1, ""},
+                                                           {2, "--tp 2"},
+                                                           {2, "--ep 2"},
+
+                                                           {2, "--replicas 2"},
+                                                           {4, "--tp 4 --etp 2"},
+                                                           {4, "--dp 2 --tp 2"},
+                                                           {4, "--replicas 2 --tp 2"}};
+    for (const auto& [ranks, layout] : runs) {
+        const TempDir temp;
+        // What is left outside a life (the report's own writing, the end of a process) is some 30 ms.
+        write_text(temp.path() / "requests.jsonl", requests_of(ranks == 1 ? 500 : 150, 64));
+        const Run run = run_timed(temp.path(), ranks, layout, "-");
+        CAPTURE(ranks, layout);
+        const json& bill = run.report.at("bill");
+        CHECK(bill.at("valid") == true);
+        std::int64_t lives_ns = 0, outside_ns = 0;
+        for (int r = 0; r < ranks; ++r) {
+            const json& rank = run.report.at("ranks").at(static_cast<std::size_t>(r));
+            const Life& life = run.lives[static_cast<std::size_t>(r)];
+            lives_ns += rank.at("life_ns").get<std::int64_t>();
+            outside_ns += life.end_ns - life.start_ns;
+            CHECK(account_ns(rank, "other") * 100 <= rank.at("life_ns").get<std::int64_t>());
+            CHECK(account_ns(rank, "shutdown") > 0);
+            for (const std::string account :
+                 {"wait: dispatch+combine", "wait: leaf sum", "wait: step control", "wait: load", "barrier"}) {
+                std::int64_t blamed_ns = 0;
+                for (const json& wait : rank.at("waits")) {
+                    if (wait.at("waiting") == account) blamed_ns += wait.at("ns").get<std::int64_t>();
+                }
+                CHECK(blamed_ns == account_ns(rank, account));
+            }
+        }
+        std::cout << ranks << " ranks " << layout << ": lives " << static_cast<double>(lives_ns) * 1e-9
+                  << " s, seen from outside " << static_cast<double>(outside_ns) * 1e-9 << " s, missed "
+                  << 100.0 * static_cast<double>(outside_ns - lives_ns) / static_cast<double>(outside_ns) << " %\n";
+        CHECK(lives_ns == bill.at("rank_ns").get<std::int64_t>());
+        CHECK(std::abs(outside_ns - lives_ns) * 100 <= outside_ns);
+    }
+}
+
+TEST_CASE("a rank that is stopped for 2 s is waited for and blamed for 2 s by each of the others") {
+    for (const auto& [ranks, stopped, layout] :
+         {std::tuple{2, 1, "--tp 2"}, std::tuple{4, 2, "--dp 2 --tp 2"}, std::tuple{4, 0, "--ep 4"}}) {
+        const TempDir temp;
+        write_text(temp.path() / "requests.jsonl", requests_of(150, 64));
+        const Run run = run_timed(temp.path(), ranks, layout,
+                                  std::to_string(stopped) + ":2:" + (temp.path() / "run/effective.cfg").string());
+        CAPTURE(ranks, stopped, layout);
+        CHECK(run.report.at("bill").at("valid") == true);
+        const Life& life = run.lives[static_cast<std::size_t>(stopped)];
+        const double asleep_s = static_cast<double>(life.go_on_ns - life.stop_ns) * 1e-9;
+        REQUIRE(asleep_s == Approx(2.0).margin(0.1));
+        for (int r = 0; r < ranks; ++r) {
+            const json& rank = run.report.at("ranks").at(static_cast<std::size_t>(r));
+            double longest_s = 0, blamed_s = 0, others_s = 0, longest_of_others_s = 0;
+            for (const json& wait : rank.at("waits")) {
+                const double seconds = wait.at("ns").get<double>() * 1e-9;
+                if (wait.at("rank") == stopped) {
+                    blamed_s += seconds;
+                    longest_s = std::max(longest_s, wait.at("longest_ns").get<double>() * 1e-9);
+                } else {
+                    others_s += seconds;
+                    longest_of_others_s = std::max(longest_of_others_s, wait.at("longest_ns").get<double>() * 1e-9);
+                }
+            }
+            CAPTURE(r, rank.at("waits").dump(), asleep_s, blamed_s, others_s);
+            std::cout << ranks << " ranks " << layout << ": rank " << r << " waited " << blamed_s << " s for rank "
+                      << stopped << " (longest " << longest_s << " s), " << others_s << " s for others\n";
+            if (r == stopped) {
+                CHECK(longest_s == 0);  // nobody waits for itself
+                CHECK(longest_of_others_s < 1);
+            } else {
+                CHECK(longest_s == Approx(asleep_s).margin(0.1));
+                CHECK(blamed_s > asleep_s - 0.1);
+            }
+        }
+    }
+}
