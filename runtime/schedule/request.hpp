@@ -43,6 +43,7 @@ struct Request {
     int logprobs = -1;  // alternatives reported per token; 0: the chosen token only; -1: none
     bool echo = false;  // the prompt stands before the generated text
     bool return_token_ids = false;
+    bool chat = false;  // the answer is a chat completion
 
     bool operator==(const Request&) const = default;
 };

@@ -52,9 +52,16 @@ std::string rendered(const ChatTemplate& chat, const ChatVariables& special_toke
 // as text by templates that join them to text: those fail on an object, or print it as Python would.
 void learn_wishes(ChatTemplate& chat, const ChatVariables& special_tokens) {
     const auto holds = [](const std::string& text, const char* part) { return text.find(part) != text.npos; };
-    const std::string parts =
-        rendered(chat, special_tokens, R"([{"role":"user","content":[{"type":"text","text":"ahoy-sailor"}]}])");
-    chat.takes_parts = holds(parts, "ahoy-sailor") && !holds(parts, "'text'") && !holds(parts, "\"text\"");
+    constexpr std::string_view kParts = R"([{"type":"text","text":"ahoy-sailor"}])";
+    const std::pair<const char*, std::string> kProbes[] = {
+        {"user", fmt::format(R"([{{"role":"user","content":{}}}])", kParts)},
+        {"system", fmt::format(R"([{{"role":"system","content":{}}},{{"role":"user","content":"a"}}])", kParts)},
+        {"assistant", fmt::format(R"([{{"role":"user","content":"a"}},{{"role":"assistant","content":{}}}])", kParts)}};
+    for (const auto& [role, messages] : kProbes) {
+        const std::string parts = rendered(chat, special_tokens, messages);
+        if (holds(parts, "ahoy-sailor") && !holds(parts, "'text'") && !holds(parts, "\"text\""))
+            chat.part_roles.insert(role);
+    }
     const auto call = [](const char* arguments) {
         return fmt::format(R"([{{"role":"user","content":"ahoy"}},{{"role":"assistant","content":"","tool_calls":[)"
                            R"({{"id":"call00001","type":"function","function":{{"name":"row","arguments":{}}}}}]}}])",

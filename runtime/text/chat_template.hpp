@@ -21,9 +21,9 @@ namespace argosy {
 // A template that was parsed, and what it wants of a conversation, found by rendering small ones.
 struct ChatTemplate {
     std::shared_ptr<const JinjaTemplate> parsed{};
-    std::set<std::string, std::less<>> words{};  // every variable, member and text that its tags name
-    bool takes_parts = false;                    // a message's content may be a list of parts
-    bool takes_argument_text = false;            // arguments of tool calls are JSON as text, not objects
+    std::set<std::string, std::less<>> words{};       // every variable, member and text that its tags name
+    std::set<std::string, std::less<>> part_roles{};  // roles whose content may be a list of parts
+    bool takes_argument_text = false;                 // arguments of tool calls are JSON as text, not objects
 };
 
 using ChatVariables = std::vector<std::pair<std::string, JinjaValue>>;

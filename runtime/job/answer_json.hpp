@@ -1,0 +1,37 @@
+// Parts that every answer's JSON has in common.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/job/response.hpp"
+
+namespace argosy {
+
+// Appends "name": behind the "{" of an object or a member of it.
+void append_member(std::string& out, std::string_view name);
+
+void append_ids(std::string& out, const std::vector<std::int32_t>& ids);
+
+// [a,b,c]: append(item) writes one.
+template <class Item, class Append>
+void append_list(std::string& out, const std::vector<Item>& items, Append append) {
+    out += '[';
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        if (i > 0) out += ',';
+        append(items[i]);
+    }
+    out += ']';
+}
+
+// A token's text as a name. Part of a character cannot be written as text: its bytes are spelt out, as OpenAI does.
+std::string token_name(std::string_view token);
+// The bytes behind such a name.
+std::string token_name_bytes(std::string_view name);
+
+// {"prompt_tokens":..,"completion_tokens":..,"total_tokens":..}
+void append_usage(std::string& out, const RequestResult& result);
+
+}  // namespace argosy

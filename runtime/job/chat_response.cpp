@@ -1,0 +1,81 @@
+// Writing chat completions member by member, in a fixed order.
+#include "runtime/job/chat_response.hpp"
+
+#include "runtime/job/answer_json.hpp"
+#include "runtime/job/json_text.hpp"
+
+namespace argosy {
+
+namespace {
+
+// "token":..,"logprob":..,"bytes":[..] of one token.
+void append_token(std::string& out, const std::string& name, float logprob) {
+    append_member(out, "token");
+    append_json_string(out, name);
+    append_member(out, "logprob");
+    append_json_number(out, logprob);
+    append_member(out, "bytes");
+    std::vector<std::int32_t> bytes;
+    for (const char byte : token_name_bytes(name)) bytes.push_back(static_cast<unsigned char>(byte));
+    append_ids(out, bytes);
+}
+
+void append_entry(std::string& out, const TokenLogprob& entry) {
+    out += '{';
+    append_token(out, token_name(entry.token), entry.logprob.value_or(0));
+    append_member(out, "top_logprobs");
+    append_list(out, entry.top, [&](const std::pair<std::string, float>& alternative) {
+        out += '{';
+        append_token(out, token_name(alternative.first), alternative.second);
+        out += '}';
+    });
+    out += '}';
+}
+
+void append_chat_choice(std::string& out, const RequestResult& result, const Choice& choice) {
+    out += '{';
+    append_member(out, "index");
+    append_json_number(out, static_cast<std::int64_t>(choice.index));
+    append_member(out, "message");
+    out += "{\"role\":\"assistant\",\"content\":";
+    append_json_string(out, choice.text);
+    out += '}';
+    append_member(out, "logprobs");
+    if (result.logprobs) {
+        out += "{\"content\":";
+        append_list(out, choice.logprobs, [&](const TokenLogprob& entry) { append_entry(out, entry); });
+        out += '}';
+    } else {
+        out += "null";
+    }
+    append_member(out, "finish_reason");
+    append_json_string(out, to_string(choice.finish));
+    if (result.return_token_ids) {
+        append_member(out, "token_ids");
+        append_ids(out, choice.token_ids);
+        append_member(out, "prompt_token_ids");
+        append_ids(out, result.prompt_token_ids);
+    }
+    out += '}';
+}
+
+}  // namespace
+
+void append_chat_body(std::string& out, const RequestResult& result) {
+    out += '{';
+    append_member(out, "id");
+    append_json_string(out, "chatcmpl-" + request_name(result.id, result.line));
+    append_member(out, "object");
+    append_json_string(out, "chat.completion");
+    append_member(out, "created");
+    out += '0';
+    append_member(out, "model");
+    append_json_string(out, result.model);
+    append_member(out, "choices");
+    append_list(out, result.choices, [&](const Choice& choice) { append_chat_choice(out, result, choice); });
+    append_member(out, "usage");
+    append_usage(out, result);
+    out += '}';
+}
+
+}  // namespace argosy
