@@ -8,10 +8,13 @@ namespace argosy {
 TokenLogprob describe_logprob(const Tokenizer& tokenizer, const SampleResult& result) {
     TokenLogprob logprob;
     logprob.logprob = result.logprob;
+    logprob.id = result.token;
     if (!tokenizer.tables) return logprob;
     logprob.token = token_text(tokenizer, result.token);
-    for (int i = 0; i < result.top_count; ++i)
+    for (int i = 0; i < result.top_count; ++i) {
         logprob.top.emplace_back(token_text(tokenizer, result.top_token[i]), result.top_logprob[i]);
+        logprob.top_ids.push_back(result.top_token[i]);
+    }
     return logprob;
 }
 

@@ -34,8 +34,8 @@ class Loop {
           ledger_(ledger),
           watchdog_(watchdog),
           events_(events),
-          claims_(session, group_leaders(job.layout), static_cast<std::int64_t>(input.requests.size()),
-                  run_minimum(static_cast<std::int64_t>(input.requests.size()), job.layout.groups())) {}
+          claims_(session, group_leaders(job.layout), static_cast<std::int64_t>(input.entries.size()),
+                  run_minimum(static_cast<std::int64_t>(input.entries.size()), job.layout.groups())) {}
 
     bool run() {
         bool stopped = false;
@@ -102,8 +102,10 @@ class Loop {
         std::vector<Request> requests;
         std::vector<std::string> metadata;
         for (std::int64_t i = word.claim_begin; i < word.claim_end; ++i) {
-            requests.push_back(input_.requests[static_cast<std::size_t>(i)]);
-            metadata.push_back(input_.metadata[static_cast<std::size_t>(i)]);
+            PreparedRequest next =
+                input_.prepare(input_.entries[static_cast<std::size_t>(i)].line, job_.tokenizer);
+            requests.push_back(std::move(next.request));
+            metadata.push_back(std::move(next.metadata));
         }
         engine_.add(std::move(requests), std::move(metadata));
     }
@@ -115,6 +117,8 @@ class Loop {
             return w.rows() > 0 || w.waiting > 0 || w.claim_begin < w.claim_end;
         });
         if (!active) {  // an answer to a claim is on its way
+            clock_.switch_to(Account::output);
+            events_.tend();
             clock_.switch_to(Account::no_work);
             pause_briefly();
             return;
@@ -140,6 +144,7 @@ class Loop {
         while (true) {
             watchdog_.progress(Account::no_work, step_);
             claims_.serve();
+            events_.tend();
             if (job_.place.leads_group() && !claims_.exhausted()) {
                 claims_.ask();
                 claims_.poll();

@@ -19,7 +19,8 @@ namespace argosy {
 // What the loop tells its surroundings, on the ranks concerned.
 struct LoopEvents {
     std::function<void(const std::vector<RequestResult>&, const std::vector<LineError>&)>
-        answers;  // leaders, after every step: answered since the last call, maybe none
+        answers;                 // leaders, after every step: answered since the last call, maybe none
+    std::function<void()> tend;  // any rank, while it waits for others: look after what is on its way to the disk
     std::function<void(std::int64_t answered)> progress;  // world rank 0: requests answered in its stage so far
     std::function<bool()> stop_asked;                     // a signal came
 };

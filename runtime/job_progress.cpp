@@ -48,11 +48,10 @@ JobStatus JobProgress::status_of(const Progress& progress, const char* state) co
 }
 
 void JobProgress::update(std::int64_t answered, const RankLedger& ledger) {
-    const auto errors = before_ == 0 ? static_cast<std::int64_t>(job_.input.errors.size()) : 0;
     const std::int64_t of_all =
-        std::min(answered * job_.layout.replicas, static_cast<std::int64_t>(job_.input.requests.size()));
+        std::min(answered * job_.layout.replicas, static_cast<std::int64_t>(job_.input.entries.size()));
     const std::int64_t groups = job_.layout.groups();
-    const Progress progress = progress_of(before_ + of_all + errors, prompt_tokens_of(ledger) * groups,
+    const Progress progress = progress_of(before_ + of_all, prompt_tokens_of(ledger) * groups,
                                           tokens_of(ledger, TokenClass::delivered_output) * groups);
     if (meter_) meter_->update(progress);
     if (directory_ != nullptr && progress.seconds - status_seconds_ >= kStatusEvery_s) {

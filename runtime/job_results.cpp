@@ -3,49 +3,46 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
+#include <numeric>
 
 #include "kernels/base/account_clock.hpp"
+#include "runtime/job/result_join.hpp"
 
 namespace argosy {
 
 namespace {
 
-constexpr std::int64_t kSyncEvery_ns = 1'000'000'000;
-
-std::string read_file(const std::filesystem::path& path) {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+void broadcast_text(MpiSession& session, std::string& text) {
+    auto bytes = static_cast<std::int64_t>(text.size());
+    session.world().broadcast(&bytes, sizeof bytes, 0);
+    text.resize(static_cast<std::size_t>(bytes));
+    session.world().broadcast(text.data(), bytes, 0);
 }
 
-// Errors that leaders met while stepping, on every rank. They travel as text: "line TAB id TAB code TAB sentence", one
-// a line.
-std::vector<LineError> gather_errors(MpiSession& session, const std::vector<LineError>& mine) {
-    std::string flat;
-    for (const LineError& error : mine) {
-        flat += fmt::format("{}\t{}\t{}\t{}\n", error.line, error.id, error.code, error.sentence);
-    }
-    auto bytes = static_cast<std::int64_t>(flat.size());
+// Every rank's values, in rank order, on every rank.
+template <class T>
+std::vector<T> gather(MpiSession& session, const T* values, std::size_t count) {
+    const auto bytes = static_cast<std::int64_t>(count * sizeof(T));
     std::vector<std::int64_t> counts(static_cast<std::size_t>(session.size()));
     session.world().all_gather(&bytes, sizeof bytes, counts.data());
-    std::int64_t total = 0;
-    for (const std::int64_t count : counts) total += count;
-    std::string all(static_cast<std::size_t>(total), '\0');
-    session.world().all_gather_v(flat.data(), all.data(), counts);
-    std::vector<LineError> errors;
-    for (std::size_t at = 0; at < all.size();) {
-        const std::size_t end = all.find('\n', at);
-        std::string fields[4];
-        for (int f = 0; f < 4; ++f) {
-            const std::size_t stop = f == 3 ? end : all.find('\t', at);
-            fields[f] = all.substr(at, stop - at);
-            at = stop + 1;
-        }
-        errors.push_back(
-            {.line = std::stoll(fields[0]), .id = fields[1], .code = fields[2], .sentence = fields[3], .metadata = {}});
-    }
-    return errors;
+    const std::int64_t total = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+    std::vector<T> all(static_cast<std::size_t>(total) / sizeof(T));
+    session.world().all_gather_v(values, all.data(), counts);
+    return all;
+}
+
+// Shards as the manifest lists them, for all ranks.
+std::vector<ShardEntry> share_entries(MpiSession& session, const std::vector<ShardEntry>& mine) {
+    std::string lines;
+    for (const ShardEntry& entry : mine) lines += shard_line(entry) + "\n";
+    broadcast_text(session, lines);
+    return parse_manifest(lines).shards;
+}
+
+bool has_error_record(const JobInput& input, std::int64_t line) {
+    const auto found = std::lower_bound(input.errors.begin(), input.errors.end(), line,
+                                        [](const LineError& error, std::int64_t value) { return error.line < value; });
+    return found != input.errors.end() && found->line == line;
 }
 
 }  // namespace
@@ -56,8 +53,14 @@ void JobResults::check_folder() {
     });
 }
 
+void JobResults::check_job(const JobIdentity& identity) {
+    session_.run_agreed([&] {
+        if (kept() && session_.rank() == 0) check_run_directory(folder_, identity);
+    });
+}
+
 bool JobResults::open(const JobIdentity& identity, const std::string& settings, const std::string& start_note,
-                      bool leader) {
+                      bool leader, const JobInput& input) {
     if (!kept()) return true;
     bool finished = false;
     session_.run_agreed([&] {
@@ -65,7 +68,7 @@ bool JobResults::open(const JobIdentity& identity, const std::string& settings, 
         directory_ = std::make_unique<RunDirectory>(folder_, identity);
         finished = directory_->finished();
         if (finished) {
-            std::fputs(read_file(folder_ / "report.txt").c_str(), stdout);
+            std::fputs(read_whole_file(folder_ / "report.txt").c_str(), stdout);
             return;
         }
         directory_->write_settings(settings);
@@ -73,71 +76,123 @@ bool JobResults::open(const JobIdentity& identity, const std::string& settings, 
     });
     session_.world().broadcast(&finished, sizeof finished, 0);
     if (finished) return false;
-    find_answered();
+    verify_shards(input);
+    int start = 0;
     session_.run_agreed([&] {
-        if (leader) parts_ = std::make_unique<PartWriter>(folder_ / "parts", session_.rank());
+        if (!directory_) return;
+        start = directory_->start(static_cast<std::int64_t>(input.lines.size()));
+        directory_->write_errors(input.errors);
+    });
+    session_.world().broadcast(&start, sizeof start, 0);
+    notices_ = std::make_unique<NoticeBox>(session_);
+    if (leader) {
+        shards_ = std::make_unique<ShardWriter>(folder_ / "shards", start, session_.rank(), monotonic_ns());
+    }
+    session_.run_agreed([&] {
+        if (session_.rank() != 0) return;
+        for (const LineError& error : input.errors) {
+            if (std::binary_search(answered_.begin(), answered_.end(), error.line)) continue;
+            shards_->add(error, monotonic_ns());
+            tend();
+        }
     });
     return true;
 }
 
-// World rank 0 finds what is stored; all hear of it.
-void JobResults::find_answered() {
+// Every rank reads its share of the listed shards, from their first byte to the last. World rank 0 takes the damaged
+// ones off the list; all hear which lines are answered.
+void JobResults::verify_shards(const JobInput& input) {
+    const std::vector<ShardEntry> entries =
+        share_entries(session_, directory_ ? directory_->manifest().shards : std::vector<ShardEntry>{});
+    std::vector<std::int64_t> lines, failed;
+    std::string damages;  // "NAME TAB sentence", one a line
+    const auto ranks = static_cast<std::size_t>(session_.size());
     session_.run_agreed([&] {
-        if (directory_ && directory_->resumed()) answered_ = stored_lines(index_parts(directory_->parts()));
+        for (auto i = static_cast<std::size_t>(session_.rank()); i < entries.size(); i += ranks) {
+            const ShardRead read = read_shard(folder_ / "shards", entries[i]);
+            if (!read.table) {
+                damages += fmt::format("{}\t{}\n", entries[i].name, read.damage);
+                continue;
+            }
+            lines.insert(lines.end(), read.table->line.begin(), read.table->line.end());
+            for (std::size_t row = 0; row < read.table->rows(); ++row) {
+                if ((read.table->flags[row] & kShardFailed) != 0) failed.push_back(read.table->line[row]);
+            }
+        }
     });
-    auto count = static_cast<std::int64_t>(answered_.size());
-    session_.world().broadcast(&count, sizeof count, 0);
-    answered_.resize(static_cast<std::size_t>(count));
-    session_.world().broadcast(answered_.data(), count * static_cast<std::int64_t>(sizeof(std::int64_t)), 0);
+    const auto sorted = [&](const std::vector<std::int64_t>& mine) {
+        std::vector<std::int64_t> all = gather(session_, mine.data(), mine.size());
+        std::sort(all.begin(), all.end());
+        all.erase(std::unique(all.begin(), all.end()), all.end());
+        return all;
+    };
+    answered_ = sorted(lines);
+    const std::vector<std::int64_t> all_failed = sorted(failed);
+    answers_before_ = static_cast<std::int64_t>(answered_.size() - all_failed.size());
+    refused_before_ = std::count_if(all_failed.begin(), all_failed.end(),
+                                    [&](std::int64_t line) { return !has_error_record(input, line); });
+    const std::vector<char> all_damages = gather(session_, damages.data(), damages.size());
+    session_.run_agreed([&] {
+        if (!directory_) return;
+        for (auto at = all_damages.begin(); at != all_damages.end();) {
+            const auto tab = std::find(at, all_damages.end(), '\t');
+            const auto end = std::find(tab, all_damages.end(), '\n');
+            const std::string name(at, tab), sentence(tab + 1, end);
+            at = end + 1;
+            std::fprintf(stderr, "argosy: %s It is set aside, and its requests run again.\n", sentence.c_str());
+            directory_->log(sentence);
+            directory_->withdraw_shard(name, sentence);
+        }
+    });
 }
 
 void JobResults::store(const std::vector<RequestResult>& results, const std::vector<LineError>& refused) {
-    refused_.insert(refused_.end(), refused.begin(), refused.end());
-    if (!parts_) return;
-    for (const RequestResult& result : results) parts_->append(result.line, response_line(result));
-    for (const LineError& error : refused) parts_->append(error.line, error_line(error));
-    // A rank may be killed at any moment: what was finished a moment ago is then on the disk.
-    if (parts_->appended() > synced_ && monotonic_ns() - synced_at_ns_ > kSyncEvery_ns) {
-        parts_->sync();
-        synced_ = parts_->appended();
-        synced_at_ns_ = monotonic_ns();
-    }
+    refused_ += static_cast<std::int64_t>(refused.size());
+    if (!shards_) return;
+    const std::int64_t now_ns = monotonic_ns();
+    for (const RequestResult& result : results) shards_->add(result, now_ns);
+    for (const LineError& error : refused) shards_->add(error, now_ns);
+    tend();
 }
 
-std::vector<LineError> JobResults::close(const JobInput& input, bool finished) {
-    const std::vector<LineError> refused = gather_errors(session_, refused_);
-    session_.run_agreed([&] {
-        if (session_.rank() == 0 && parts_) {
-            for (const LineError& error : input.errors) {
-                if (!std::binary_search(answered_.begin(), answered_.end(), error.line)) {
-                    parts_->append(error.line, error_line(error));
-                }
-            }
-        }
-        if (parts_) parts_->close();
-    });
+void JobResults::tend() {
+    if (shards_ && shards_->due(monotonic_ns())) seal();
+    if (directory_ && notices_) list(notices_->take());
+}
+
+void JobResults::seal() {
+    if (!shards_) return;
+    if (const auto entry = shards_->seal()) notices_->send(shard_line(*entry));
+}
+
+void JobResults::list(const std::vector<std::string>& notices) {
+    if (!notices.empty()) directory_->list_shards(notices);
+}
+
+void JobResults::close(const JobInput& input, bool finished) {
+    const std::vector<std::int64_t> refused = gather(session_, &refused_, 1);
+    refused_ = std::accumulate(refused.begin(), refused.end(), std::int64_t{0}) + refused_before_;
+    if (!kept()) return;
+    session_.run_agreed([&] { seal(); });
+    const std::vector<std::string> notices = notices_->take_all();
     session_.run_agreed([&] {
         if (!directory_) return;
-        std::vector<LineError> errors = input.errors;
-        errors.insert(errors.end(), refused.begin(), refused.end());
-        std::sort(errors.begin(), errors.end(), [](const LineError& a, const LineError& b) { return a.line < b.line; });
-        directory_->write_errors(errors);
-        if (finished) join_responses(index_parts(directory_->parts()), input.lines, directory_->responses());
+        list(notices);
+        if (!finished) return;
+        join_results(directory_->shards(), directory_->manifest().shards, input.lines, directory_->responses(),
+                     directory_->path() / "errors.jsonl");
     });
-    return refused;
+}
+
+void JobResults::finish() {
+    if (directory_) directory_->finish();
 }
 
 void drop_answered(JobInput& input, const std::vector<std::int64_t>& answered) {
     if (answered.empty()) return;
-    std::vector<Request> requests;
-    std::vector<std::string> metadata;
-    for (std::size_t i = 0; i < input.requests.size(); ++i) {
-        if (std::binary_search(answered.begin(), answered.end(), input.requests[i].line)) continue;
-        requests.push_back(std::move(input.requests[i]));
-        metadata.push_back(std::move(input.metadata[i]));
-    }
-    input.requests = std::move(requests);
-    input.metadata = std::move(metadata);
+    std::erase_if(input.entries, [&](const RequestEntry& entry) {
+        return std::binary_search(answered.begin(), answered.end(), entry.line);
+    });
 }
 
 }  // namespace argosy

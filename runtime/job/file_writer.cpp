@@ -99,13 +99,20 @@ void publish_file(const std::filesystem::path& temporary, const std::filesystem:
 void replace_file(const std::filesystem::path& path, std::string_view bytes, bool durable) {
     const std::filesystem::path temporary = path.string() + ".tmp";
     FileWriter file(temporary, FileWriter::Mode::truncate);
-    file.write(bytes);
+    try {
+        file.write(bytes);
+        if (durable)
+            file.close();
+        else
+            file.flush();
+    } catch (...) {
+        ::unlink(temporary.c_str());  // on a full disk it only takes room
+        throw;
+    }
     if (durable) {
-        file.close();
         publish_file(temporary, path);
-    } else {
-        file.flush();
-        if (::rename(temporary.c_str(), path.c_str()) != 0) cannot("put into place", path.string());
+    } else if (::rename(temporary.c_str(), path.c_str()) != 0) {
+        cannot("put into place", path.string());
     }
 }
 

@@ -12,7 +12,9 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "kernels/base/error.hpp"
 #include "runtime/job/file_writer.hpp"
@@ -38,8 +40,10 @@ std::vector<std::pair<const char*, std::string>> members_of(const JobIdentity& i
             {"settings", identity.settings}};
 }
 
+constexpr const char* kDirectoryVersion = "2";  // of the form of shards and manifest
+
 std::string identity_json(const JobIdentity& identity) {
-    std::string out = "{\"argosy_run\":\"1\"";
+    std::string out = fmt::format("{{\"argosy_run\":\"{}\"", kDirectoryVersion);
     for (const auto& [name, value] : members_of(identity)) {
         out += ",\n ";
         append_json_string(out, name);
@@ -49,22 +53,63 @@ std::string identity_json(const JobIdentity& identity) {
     return out + "}\n";
 }
 
+// "kv-dtype bf16, limit 3" as {kv-dtype: bf16, limit: 3}.
+std::map<std::string, std::string> parts_of_settings(const std::string& settings) {
+    std::map<std::string, std::string> parts;
+    for (std::size_t begin = 0; begin < settings.size();) {
+        const std::size_t end = std::min(settings.find(", ", begin), settings.size());
+        const std::string part = settings.substr(begin, end - begin);
+        const std::size_t space = std::min(part.find(' '), part.size());
+        parts[part.substr(0, space)] = part.substr(std::min(space + 1, part.size()));
+        begin = end + 2;
+    }
+    return parts;
+}
+
+void add_difference(std::string& list, const std::string& name, const std::string& before, const std::string& now) {
+    if (before == now) return;
+    list += fmt::format("{}{} was \"{}\" and is \"{}\"", list.empty() ? "" : "; ", name, before, now);
+}
+
+// Everything in which two jobs differ, "" when they are the same. An empty model digest is not known yet.
+std::string differences(const nlohmann::json& known, const JobIdentity& identity) {
+    std::string list;
+    for (const auto& [name, value] : members_of(identity)) {
+        const auto found = known.find(name);
+        const std::string before = found != known.end() && found->is_string() ? found->get<std::string>() : "";
+        if (name == std::string_view("model_digest") && value.empty()) continue;
+        if (name != std::string_view("settings")) {
+            add_difference(list, name, before, value);
+            continue;
+        }
+        auto parts_before = parts_of_settings(before), parts_now = parts_of_settings(value);
+        for (const auto& [part, text] : parts_now) add_difference(list, part, parts_before[part], text);
+        for (const auto& [part, text] : parts_before) {
+            if (!parts_now.contains(part)) add_difference(list, part, text, "");
+        }
+    }
+    return list;
+}
+
 void check_same_job(const fs::path& path, const JobIdentity& identity) {
     const auto known = nlohmann::json::parse(read_whole_file(path / kIdentityFile), nullptr, false);
     if (!known.is_object()) {
         fail(ErrorKind::usage, "{} cannot be read: it is damaged. Take another --run-dir.",
              (path / kIdentityFile).string());
     }
-    for (const auto& [name, value] : members_of(identity)) {
-        const auto found = known.find(name);
-        const std::string before = found != known.end() && found->is_string() ? found->get<std::string>() : "";
-        if (before == value) continue;
+    const auto version = known.find("argosy_run");
+    if (version == known.end() || *version != kDirectoryVersion) {
         fail(ErrorKind::usage,
-             "The run directory {} holds another job: its {} is \"{}\", this job's is \"{}\". Nothing was touched. "
-             "Take another "
-             "--run-dir, or start the job as it was.",
-             path.string(), name, before, value);
+             "The run directory {} was written by another version of Argosy, in a form that this one does not go on "
+             "with. Nothing was touched. Take another --run-dir, or finish it with that version.",
+             path.string());
     }
+    const std::string list = differences(known, identity);
+    if (list.empty()) return;
+    fail(ErrorKind::usage,
+         "The run directory {} holds another job: {}. Nothing was touched. Take another --run-dir, or start the job as "
+         "it was.",
+         path.string(), list);
 }
 
 std::string holder_text() {
@@ -108,6 +153,16 @@ int take_lease(const fs::path& path) {
              std::strerror(code));
     }
     return descriptor;
+}
+
+// Whether another process holds the lease, without taking it.
+void refuse_in_use(const fs::path& path) {
+    const fs::path lease = path / kLeaseFile;
+    const int descriptor = ::open(lease.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    const bool held = ::flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    ::close(descriptor);
+    if (held) refuse_held(lease);
 }
 
 std::string optional_number(const std::optional<double>& value) {
@@ -187,6 +242,13 @@ void check_run_directory(const fs::path& path) {
     }
 }
 
+void check_run_directory(const fs::path& path, const JobIdentity& identity) {
+    std::error_code error;
+    if (!fs::exists(path / kIdentityFile, error)) return;
+    check_same_job(path, identity);
+    refuse_in_use(path);
+}
+
 RunDirectory::RunDirectory(const fs::path& path, const JobIdentity& identity) : path_(path) {
     refuse_foreign(path);
     std::error_code error;
@@ -204,9 +266,10 @@ RunDirectory::RunDirectory(const fs::path& path, const JobIdentity& identity) : 
             resumed_ = true;
         }
         if (!resumed_) replace_file(path / kIdentityFile, identity_json(identity), true);
-        if (fs::create_directories(parts(), error); error) {
-            fail(ErrorKind::system, "{} cannot be made: {}.", parts().string(), error.message());
+        if (fs::create_directories(shards(), error); error) {
+            fail(ErrorKind::system, "{} cannot be made: {}.", shards().string(), error.message());
         }
+        if (const auto manifest = read_manifest(path)) manifest_ = *manifest;
     } catch (...) {
         ::close(lease_);
         throw;
@@ -219,7 +282,52 @@ RunDirectory::~RunDirectory() {
     ::close(lease_);
 }
 
-bool RunDirectory::finished() const { return fs::exists(responses()); }
+bool RunDirectory::finished() const {
+    std::error_code error;
+    return manifest_.finished && fs::exists(responses(), error);
+}
+
+int RunDirectory::start(std::int64_t requests) {
+    std::set<std::string> listed;
+    for (const ShardEntry& entry : manifest_.shards) listed.insert(entry.name);
+    std::error_code error;
+    for (fs::directory_iterator entry(shards(), error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+        const std::string name = entry->path().filename();
+        const bool ours = name.ends_with(".h5") || name.ends_with(".h5.tmp");
+        if (ours && !listed.contains(name)) ::unlink(entry->path().c_str());
+    }
+    if (error) fail(ErrorKind::system, "{} cannot be listed: {}.", shards().string(), error.message());
+    const int number = manifest_.starts + 1;
+    append({start_line(number, requests, fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))))});
+    return number;
+}
+
+void RunDirectory::append(const std::vector<std::string>& lines) {
+    if (!writer_) writer_ = std::make_unique<ManifestWriter>(path_ / "manifest.jsonl");
+    writer_->append(lines);
+    for (const std::string& line : lines) {
+        take_manifest_line(manifest_, line);
+        manifest_.whole_bytes += static_cast<std::int64_t>(line.size()) + 1;
+    }
+}
+
+void RunDirectory::list_shards(const std::vector<std::string>& lines) {
+    for (const std::string& line : lines) {
+        Manifest one;
+        take_manifest_line(one, line);
+        if (one.shards.size() != 1) fail(ErrorKind::internal, "A rank told of a shard in other words: {}", line);
+    }
+    append(lines);
+}
+
+void RunDirectory::withdraw_shard(const std::string& name, const std::string& reason) {
+    append({withdrawn_line(name, reason)});
+    std::error_code error;  // the list is the truth, whether the file can be moved or not
+    fs::rename(shards() / name, shards() / (name + ".damaged"), error);
+}
+
+void RunDirectory::finish() { append({finished_line()}); }
 
 void RunDirectory::write_settings(std::string_view text) { replace_file(path_ / "effective.cfg", text, false); }
 

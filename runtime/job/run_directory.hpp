@@ -1,14 +1,16 @@
-// The run directory: made or opened for one job, kept from others by a lease, holding settings, status, log and error
-// records.
+// The run directory: made or opened for one job, kept from others by a lease, holding manifest, settings, status, log
+// and error records.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "runtime/job/manifest.hpp"
 #include "runtime/job/request_file.hpp"
 
 namespace argosy {
@@ -19,7 +21,8 @@ struct JobIdentity {
     std::string input_digest{};
     std::string numerics_id{};
     std::uint64_t seed = 0;
-    std::string settings{};  // what else decides the answers (slice, limit, format, ...), in the caller's fixed words
+    // What else decides the answers (slice, limit, format, ...): "NAME VALUE, NAME VALUE".
+    std::string settings{};
     bool operator==(const JobIdentity&) const = default;
 };
 std::string describe(const JobIdentity& identity);
@@ -43,24 +46,40 @@ std::string status_json(const JobStatus& status);
 // Says early what RunDirectory would say late: that `path` is a file, a folder of something else, or in a place where
 // nothing can be written. Makes nothing.
 void check_run_directory(const std::filesystem::path& path);
+// The same, when more is known of the job: that it is another job's directory, or in use. An empty model_digest is not
+// known yet and not compared.
+void check_run_directory(const std::filesystem::path& path, const JobIdentity& identity);
 
 // Held by one process of the job (rank 0); the others use the paths. Files: argosy_run.json (identity), lease,
-// effective.cfg, status.json, log.txt, errors.jsonl, parts/, responses.jsonl.
+// effective.cfg, status.json, log.txt, manifest.jsonl, shards/, errors.jsonl, responses.jsonl.
 class RunDirectory {
   public:
     // Makes the directory, or opens what an earlier run of the same job left. Refused with a sentence and untouched: a
-    // non-empty directory without argosy_run.json, another job's (the sentence says which part of the identity
-    // differs), one that another process holds (ErrorKind::usage); one that cannot be written (ErrorKind::system).
+    // non-empty directory without argosy_run.json, another job's (the sentence says everything in which the
+    // identities differ), one that another process holds (ErrorKind::usage); one that cannot be written
+    // (ErrorKind::system).
     RunDirectory(const std::filesystem::path& path, const JobIdentity& identity);
     ~RunDirectory();  // gives the lease back
     RunDirectory(const RunDirectory&) = delete;
     RunDirectory& operator=(const RunDirectory&) = delete;
 
     const std::filesystem::path& path() const { return path_; }
-    std::filesystem::path parts() const { return path_ / "parts"; }
+    std::filesystem::path shards() const { return path_ / "shards"; }
     std::filesystem::path responses() const { return path_ / "responses.jsonl"; }
     bool resumed() const { return resumed_; }  // an earlier run was here
-    bool finished() const;                     // responses.jsonl is there: nothing is left to do
+    bool finished() const;  // the manifest says so, and responses.jsonl is there: nothing is left to do
+
+    // What the manifest said when the directory was opened, and what was appended since.
+    const Manifest& manifest() const { return manifest_; }
+    // A run begins: everything in shards/ that is not listed is removed (what a crash left between a shard's first byte
+    // and its line in the manifest), and the manifest gets a start line. Returns the number of the start.
+    int start(std::int64_t requests);
+    // Lists sealed shards, given as shard_line() wrote them: a line that is none is ErrorKind::internal. They are on
+    // the disk when it returns.
+    void list_shards(const std::vector<std::string>& lines);
+    // Takes a damaged shard off the list and puts the file aside as FILE.damaged.
+    void withdraw_shard(const std::string& name, const std::string& reason);
+    void finish();  // everything else is written
 
     void write_settings(std::string_view text);  // effective.cfg
     void write_status(const JobStatus& status);  // status.json, replaced in one step; also renews the lease
@@ -68,9 +87,13 @@ class RunDirectory {
     void write_errors(const std::vector<LineError>& errors);  // errors.jsonl, replaced: by rising line
 
   private:
+    void append(const std::vector<std::string>& lines);
+
     std::filesystem::path path_;
     int lease_ = -1;
     bool resumed_ = false;
+    Manifest manifest_;
+    std::unique_ptr<ManifestWriter> writer_;
 };
 
 }  // namespace argosy

@@ -210,7 +210,9 @@ void Scheduler::complete_rows(const StepSpan& span) {
     Sequence& sequence = sequences_[at(span.sequence)];
     Extra& extra = extra_[at(span.sequence)];
     sequence.computed += span.rows;
-    counters_.recomputed_rows += std::max(0, std::min(extra.most_computed, sequence.computed) - span.first_position);
+    const int recomputed = std::max(0, std::min(extra.most_computed, sequence.computed) - span.first_position);
+    counters_.recomputed_rows += recomputed;
+    sequence.recomputed_rows += recomputed;
     extra.most_computed = std::max(extra.most_computed, sequence.computed);
     publish_written(span.sequence);
     if (!extra.prefilling) return;

@@ -59,6 +59,7 @@ struct Sequence {
     int computed = 0;                       // leading tokens (of prompt + generated) whose KV is in the pool
     int cached_prompt_tokens = 0;  // prompt tokens that were found rather than computed when it was first admitted
     int preemptions = 0;
+    std::int64_t recomputed_rows = 0;    // rows computed again after a preemption
     std::vector<std::int32_t> blocks{};  // block ids from position 0
 };
 

@@ -13,8 +13,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const JobIdentity kJob{
-    .model_digest = "m1", .input_digest = "i1", .numerics_id = "cpu-exact-1", .seed = 5, .settings = "limit -1"};
+const JobIdentity kJob{.model_digest = "m1",
+                       .input_digest = "i1",
+                       .numerics_id = "cpu-exact-1",
+                       .seed = 5,
+                       .settings = "kv-dtype bf16, limit -1"};
 
 // The sentence with which opening is refused, and that nothing in the folder changed by it.
 std::string refusal(const fs::path& path, const JobIdentity& job, ErrorKind kind = ErrorKind::usage) {
@@ -38,26 +41,61 @@ TEST_CASE("a run directory is made, opened again by the same job, and refused to
         RunDirectory directory(path, kJob);
         CHECK_FALSE(directory.resumed());
         CHECK_FALSE(directory.finished());
-        CHECK(fs::is_directory(directory.parts()));
+        CHECK(fs::is_directory(directory.shards()));
+        CHECK(directory.start(7) == 1);
     }
     {
         RunDirectory directory(path, kJob);
         CHECK(directory.resumed());
+        CHECK(directory.manifest().requests == 7);
+        CHECK(directory.start(7) == 2);
         replace_file(directory.responses(), "", true);
+        CHECK_FALSE(directory.finished());  // the report is missing yet
+        directory.finish();
         CHECK(directory.finished());
     }
-    for (int member = 0; member < 5; ++member) {
-        JobIdentity other = kJob;
-        (member == 0   ? other.model_digest
-         : member == 1 ? other.input_digest
-         : member == 2 ? other.numerics_id
-                       : other.settings) = "z";
-        if (member == 4) other = kJob, other.seed = 6;
-        const char* names[] = {"model_digest", "input_digest", "numerics_id", "settings", "seed"};
-        const std::string sentence = refusal(path, other);
-        CHECK(has(sentence, "holds another job: its " + std::string(names[member])));
+    {
+        RunDirectory directory(path, kJob);
+        CHECK(directory.finished());
+        fs::remove(directory.responses());
+        CHECK_FALSE(directory.finished());
     }
-    CHECK(describe(kJob) == "model_digest m1, input_digest i1, numerics_id cpu-exact-1, seed 5, settings limit -1");
+    const JobIdentity other{.model_digest = "m2",
+                            .input_digest = "i2",
+                            .numerics_id = "cpu-int8-1",
+                            .seed = 6,
+                            .settings = "kv-dtype f32, slice 1/2"};
+    const std::vector<std::string> all = {
+        R"(model_digest was "m1" and is "m2")",
+        R"(input_digest was "i1" and is "i2")",
+        R"(numerics_id was "cpu-exact-1" and is "cpu-int8-1")",
+        R"(seed was "5" and is "6")",
+        R"(kv-dtype was "bf16" and is "f32")",
+        R"(slice was "" and is "1/2")",
+        R"(limit was "-1" and is "")",
+    };
+    std::string list;
+    for (const std::string& difference : all) list += (list.empty() ? "" : "; ") + difference;
+    CHECK(has(refusal(path, other), "holds another job: " + list + ". Nothing was touched."));
+    for (int member = 0; member < 5; ++member) {  // and each alone
+        JobIdentity one = kJob;
+        if (member == 0) one.model_digest = other.model_digest;
+        if (member == 1) one.input_digest = other.input_digest;
+        if (member == 2) one.numerics_id = other.numerics_id;
+        if (member == 3) one.seed = other.seed;
+        if (member == 4) one.settings = "kv-dtype f32, limit -1";
+        CHECK(has(refusal(path, one), "holds another job: " + all[static_cast<std::size_t>(member)] + ". "));
+        // Before weights are read their digest is not known, but the rest is.
+        one.model_digest.clear();
+        if (member == 0)
+            CHECK_NOTHROW(check_run_directory(path, one));
+        else
+            CHECK_THROWS_WITH(check_run_directory(path, one), Catch::Contains(all[static_cast<std::size_t>(member)]));
+    }
+    replace_file(path / "argosy_run.json", "{\"argosy_run\":\"1\"}", true);
+    CHECK(has(refusal(path, kJob), "another version of Argosy"));
+    CHECK(describe(kJob) ==
+          "model_digest m1, input_digest i1, numerics_id cpu-exact-1, seed 5, settings kv-dtype bf16, limit -1");
 }
 
 TEST_CASE("a folder with other things in it is refused and left as it is") {
@@ -78,6 +116,7 @@ TEST_CASE("two jobs cannot hold one run directory") {
     {
         RunDirectory directory(folder.path(), kJob);
         CHECK(has(refusal(folder.path(), kJob), "is in use by process " + std::to_string(::getpid())));
+        CHECK_THROWS_WITH(check_run_directory(folder.path(), kJob), Catch::Contains("is in use"));
         // The lock counts, however old the lease's time is.
         fs::last_write_time(folder.path() / "lease", fs::file_time_type::clock::now() - std::chrono::hours(5));
         CHECK(has(refusal(folder.path(), kJob), "is in use"));
@@ -85,6 +124,30 @@ TEST_CASE("two jobs cannot hold one run directory") {
         CHECK(fs::file_time_type::clock::now() - fs::last_write_time(folder.path() / "lease") < std::chrono::hours(1));
     }
     CHECK(refusal(folder.path(), kJob).empty());
+}
+
+TEST_CASE("what is not in the manifest is removed when a run starts, and a listed shard stays") {
+    test::TempDir folder;
+    {
+        RunDirectory directory(folder.path(), kJob);
+        CHECK(directory.start(3) == 1);
+        directory.list_shards({shard_line({.name = "001-00000-000001.h5", .bytes = 1, .xxh3 = 2, .answers = 3})});
+        CHECK_THROWS_AS(directory.list_shards({finished_line()}), Error);
+        for (const char* name :
+             {"001-00000-000001.h5", "001-00000-000002.h5", "001-00000-000003.h5.tmp", "notes.txt"}) {
+            std::ofstream(directory.shards() / name) << "x";
+        }
+    }
+    RunDirectory directory(folder.path(), kJob);
+    CHECK(directory.manifest().stored() == 3);
+    CHECK(directory.start(3) == 2);
+    CHECK(fs::exists(directory.shards() / "001-00000-000001.h5"));
+    CHECK(fs::exists(directory.shards() / "notes.txt"));
+    CHECK(std::distance(fs::directory_iterator(directory.shards()), fs::directory_iterator()) == 2);
+    directory.withdraw_shard("001-00000-000001.h5", "is damaged");
+    CHECK(directory.manifest().shards.empty());
+    CHECK(fs::exists(directory.shards() / "001-00000-000001.h5.damaged"));
+    CHECK(read_manifest(folder.path()) == std::optional(directory.manifest()));
 }
 
 TEST_CASE("status, log, settings and error records") {
