@@ -29,4 +29,6 @@ fs::path demo_dir() {
 
 std::vector<fs::path> cost_profile_dirs() { return {share_dir() / "costs"}; }
 
+std::vector<fs::path> cluster_profile_dirs() { return {share_dir() / "clusters"}; }
+
 }  // namespace argosy

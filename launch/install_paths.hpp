@@ -16,5 +16,7 @@ std::filesystem::path demo_dir();
 
 // Folders in which names of cost profiles are looked up.
 std::vector<std::filesystem::path> cost_profile_dirs();
+// The same for cluster profiles.
+std::vector<std::filesystem::path> cluster_profile_dirs();
 
 }  // namespace argosy

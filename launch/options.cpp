@@ -55,6 +55,9 @@ void add_around(po::options_description& group, JobSettings& s, Typed& t) {
     group.add_options()  //
         ("cost-profile", po::value(&s.cost_profile)->value_name("NAME"),
          "prices for the bill: a name from configs/costs or a file (default: bill in rank-seconds)")  //
+        ("cluster", po::value(&s.cluster)->value_name("FILE"),
+         "a profile that argosy probe wrote, or a name from configs/clusters: the report says which part of the "
+         "machine's limits was reached")  //
         ("watchdog", number(s.watchdog_s),
          "seconds without progress after which a rank ends the job, 0 for never (default 300)")  //
         ("config", po::value(&t.config)->value_name("FILE"),
@@ -115,8 +118,9 @@ po::options_description bench_table(BenchOptions& bench, Typed& t) {
         ("shared-prefix", number(bench.shared_prefix_tokens),
          "tokens that all prompts begin with, beside their own (default 0)")  //
         ("run-dir", po::value(&t.run_dir)->value_name("DIR"),
-         "keep results and report there (default: nothing is kept)")  //
-        ("seed", number(s.seed), "seed of the prompts (default 0)")   //
+         "keep results and report there (default: nothing is kept)")                                   //
+        ("seed", number(s.seed), "seed of the prompts (default 0)")                                    //
+        ("dry-run", po::bool_switch(&s.dry_run), "check everything, print the plan, make no weights")  //
         ("help", po::bool_switch(&bench.help), "this text");
     po::options_description all(kHelpColumns);
     all.add(what);
@@ -299,6 +303,7 @@ std::string effective_config(const JobSettings& s) {
     line("seed", std::to_string(s.seed));
     line("watchdog", std::to_string(s.watchdog_s));
     if (!s.cost_profile.empty()) line("cost-profile", s.cost_profile);
+    if (!s.cluster.empty()) line("cluster", s.cluster);
     return text;
 }
 

@@ -1,6 +1,7 @@
 // Ledgers and provenance of a finished job.
 #include "runtime/job_report.hpp"
 
+#include <algorithm>
 #include <ctime>
 #include <fstream>
 
@@ -86,6 +87,12 @@ void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups,
         set(Witness::exchange_group_bytes, groups.stage->traffic().bytes_sent() + groups.etp->traffic().bytes_sent());
     }
     if (groups.tp) set(Witness::leaf_sums, groups.tp->traffic().of(Verb::all_to_all_v).calls);
+    const StepMeter& meter = runner.meter();
+    set(Witness::step_sent_bytes, meter.sent_bytes());
+    set(Witness::step_cost_bytes, meter.cost().sent.total());
+    set(Witness::step_megaflops, meter.cost().total().flops / 1'000'000);
+    set(Witness::limit_prefill_us, static_cast<std::int64_t>(meter.limit_ns(Phase::prefill) / 1e3));
+    set(Witness::limit_decode_us, static_cast<std::int64_t>(meter.limit_ns(Phase::decode) / 1e3));
     set(Witness::kernels_isa, isa_id(job.ops->name));
     set(Witness::threads, job.stream.threads);
     set_blame(ledger, entries_of(waits.blames()));
@@ -136,25 +143,64 @@ Provenance provenance_of(const MpiSession& session, const JobSetup& job, const s
     return p;
 }
 
-std::string bench_line(const RunReport& report, std::int64_t work_ns) {
-    double seconds[kPhaseCount] = {};
-    std::int64_t tokens_in = 0, tokens_cached = 0, tokens_out = 0;
+namespace {
+
+// Mean over ranks of the time in steps that are billed as `phase`.
+double phase_seconds(const RunReport& report, Phase phase) {
+    std::int64_t ns = 0;
     for (const RankLedger& rank : report.ranks) {
-        for (int phase = 0; phase < kPhaseCount; ++phase) {
-            std::int64_t ns = 0;
-            for (const std::int64_t account : rank.totals_ns[static_cast<std::size_t>(phase)]) ns += account;
-            seconds[phase] += static_cast<double>(ns) * 1e-9 / static_cast<double>(report.ranks.size());
-        }
-        tokens_in += tokens_of(rank, TokenClass::uncached_input);
-        tokens_cached += tokens_of(rank, TokenClass::cached_input);
+        for (const std::int64_t account : rank.totals_ns[static_cast<std::size_t>(phase)]) ns += account;
+    }
+    return static_cast<double>(ns) * 1e-9 / static_cast<double>(report.ranks.size());
+}
+
+// Mean over ranks of the least time of such steps; 0 without a cluster profile.
+double limit_seconds(const RunReport& report, Phase phase) {
+    const Witness witness = phase == Phase::prefill ? Witness::limit_prefill_us : Witness::limit_decode_us;
+    std::int64_t us = 0;
+    for (const RankLedger& rank : report.ranks) us += rank.witness[static_cast<std::size_t>(witness)];
+    return static_cast<double>(us) * 1e-6 / static_cast<double>(report.ranks.size());
+}
+
+// The job cannot take less than its slowest rank's steps.
+double limit_seconds(const RunReport& report) {
+    std::int64_t most_us = 0;
+    for (const RankLedger& rank : report.ranks) {
+        most_us = std::max(most_us, rank.witness[static_cast<std::size_t>(Witness::limit_prefill_us)] +
+                                        rank.witness[static_cast<std::size_t>(Witness::limit_decode_us)]);
+    }
+    return static_cast<double>(most_us) * 1e-6;
+}
+
+}  // namespace
+
+std::string limit_line(const RunReport& report, std::int64_t work_ns, const ClusterProfile& cluster) {
+    const auto percent = [](double limit_s, double taken_s) { return taken_s > 0 ? 100.0 * limit_s / taken_s : 0.0; };
+    std::string text = " limits   ";
+    for (const Phase phase : {Phase::prefill, Phase::decode}) {
+        const double taken = phase_seconds(report, phase);
+        if (taken > 0)
+            text += fmt::format(" {} {:.1f} %  ", name_of(phase), percent(limit_seconds(report, phase), taken));
+    }
+    text += fmt::format(" all work {:.1f} % of what this machine can do at most ({}, measured {}{})\n",
+                        percent(limit_seconds(report), static_cast<double>(work_ns) * 1e-9), cluster.host,
+                        cluster.measured_utc, cluster.shared_cores ? ", with more threads than cores" : "");
+    return text;
+}
+
+std::string bench_line(const RunReport& report, std::int64_t work_ns) {
+    std::int64_t tokens_in = 0, tokens_out = 0;
+    for (const RankLedger& rank : report.ranks) {
+        tokens_in += tokens_of(rank, TokenClass::uncached_input) + tokens_of(rank, TokenClass::cached_input);
         tokens_out += tokens_of(rank, TokenClass::delivered_output);
     }
     const double wall = static_cast<double>(work_ns) * 1e-9;
     const auto rate = [](std::int64_t tokens, double s) { return s > 0 ? static_cast<double>(tokens) / s : 0.0; };
-    return fmt::format("prefill {:.1f} tok/s  decode {:.1f} tok/s  total {:.1f} tok/s\n",
-                       rate(tokens_in + tokens_cached, seconds[static_cast<int>(Phase::prefill)]),
-                       rate(tokens_out, seconds[static_cast<int>(Phase::decode)]),
-                       rate(tokens_in + tokens_cached + tokens_out, wall));
+    const double limit = limit_seconds(report);
+    return fmt::format("prefill {:.1f} tok/s  decode {:.1f} tok/s  total {:.1f} tok/s{}\n",
+                       rate(tokens_in, phase_seconds(report, Phase::prefill)),
+                       rate(tokens_out, phase_seconds(report, Phase::decode)), rate(tokens_in + tokens_out, wall),
+                       limit > 0 && wall > 0 ? fmt::format("  ({:.1f} % of limit)", 100.0 * limit / wall) : "");
 }
 
 }  // namespace argosy

@@ -11,6 +11,7 @@
 #include "runtime/account/report.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/job_setup.hpp"
+#include "runtime/probe/cluster_profile.hpp"
 
 namespace argosy {
 
@@ -30,8 +31,11 @@ void extend_to_end(std::vector<RankLedger>& ledgers, int own, std::int64_t now_n
 Provenance provenance_of(const MpiSession& session, const JobSetup& job, const std::string& model_digest,
                          const std::string& version, const std::string& started_utc);
 
+// Which part of the machine's limits the job reached, for the end of the text report.
+std::string limit_line(const RunReport& report, std::int64_t work_ns, const ClusterProfile& cluster);
+
 // The last line of a benchmark: prompt tokens over the time of prefill steps, generated ones over that of decode steps,
-// all over work_ns.
+// all over work_ns. With a cluster profile also the least time that the steps could have taken, as a part of work_ns.
 std::string bench_line(const RunReport& report, std::int64_t work_ns);
 
 // "2026-11-23T10:00:00Z"

@@ -46,6 +46,7 @@ struct JobSettings {
 
     // around it
     std::string cost_profile;         // name in configs/costs, or a file; "": bill in rank-seconds
+    std::string cluster;              // cluster profile: a file or a name; "": no limits are printed
     std::vector<std::string> record;  // of "logits", "hidden", "router"
     int watchdog_s = 300;             // a rank without progress for so long ends the job; 0: off
     bool dry_run = false;

@@ -41,21 +41,45 @@ ModelPlan read_plan(MpiSession& session, const fs::path& model) {
     return plan;
 }
 
-LayoutShare first_share(const RankLayout& layout) {
-    return {.tp_rank = 0, .tp = layout.tp, .ep_rank = 0, .ep = layout.ep, .etp_rank = 0, .etp = layout.etp};
+// Bytes that a rank of some share reads, by the stored formats; f16 is widened to f32 when it is packed. Where all
+// tensors have one format, without going through their list.
+std::function<WeightBytes(const LayoutShare&)> weight_counter(const ModelPlan& plan, const WeightSource& source) {
+    std::vector<StoredTensor> held = source.stored;
+    for (StoredTensor& tensor : held) {
+        if (tensor.dtype == DType::f16) tensor.dtype = DType::f32;
+    }
+    const bool one_format = std::all_of(held.begin(), held.end(),
+                                        [&](const StoredTensor& tensor) { return tensor.dtype == held[0].dtype; });
+    if (one_format && !held.empty()) {
+        const auto bytes = static_cast<std::int64_t>(size_of(held[0].dtype));
+        return [&plan, bytes](const LayoutShare& share) { return weight_bytes(plan, bytes, share); };
+    }
+    return [&plan, held](const LayoutShare& share) { return weight_bytes(plan, held, share); };
 }
 
-// Weights and KV of one sequence that a rank of this layout needs; replicas on a node share one copy of the weights.
-std::int64_t bytes_needed(const ModelPlan& plan, const WeightSource& source, const RankLayout& layout,
-                          int ranks_per_node, DType kv_dtype) {
-    const std::int64_t copies =
-        std::max(1, std::min(layout.replicas, ranks_per_node / std::max(1, layout.stage_size())));
-    const std::int64_t weights = weight_bytes(plan, source.stored, first_share(layout)).total() / copies;
-    return weights + kv_bytes_per_token(plan, kv_dtype, 0, layout.tp) * plan.max_positions;
+FitQuestion fit_question(const JobSetup& job, const JobSettings& settings, const MpiSession& session) {
+    FitQuestion question;
+    question.plan = &job.plan;
+    question.weights = weight_counter(job.plan, job.source);
+    question.kv_dtype = settings.kv_dtype;
+    question.kv_block_tokens = kKvBlockTokens;
+    question.kv_memory_bytes = settings.kv_memory_bytes;
+    question.max_rows = settings.max_rows;
+    question.exchange_rows = settings.exchange_rows > 0 ? settings.exchange_rows : settings.max_rows;
+    question.threads = job.stream.threads;
+    question.ranks_per_node = session.node().ranks;
+    question.bytes_per_rank = job.spots[0].memory_bytes;
+    for (const RankSpot& spot : job.spots)
+        question.bytes_per_rank = std::min(question.bytes_per_rank, spot.memory_bytes);
+    const RankSpot& first = job.spots[0];
+    question.sharing_ranks =
+        static_cast<int>(std::count_if(job.spots.begin(), job.spots.end(), [&](const RankSpot& spot) {
+            return spot.leader == first.leader && spot.numa_domain == first.numa_domain;
+        }));
+    return question;
 }
 
-ModelShape shape_of_model(const ModelPlan& plan, const WeightSource& source, const MpiSession& session,
-                          DType kv_dtype) {
+ModelShape shape_of_model(const ModelPlan& plan) {
     ModelShape shape{.q_heads = plan.attention.q_heads,
                      .kv_heads = plan.attention.kv_heads,
                      .experts = plan.moe.experts,
@@ -68,11 +92,6 @@ ModelShape shape_of_model(const ModelPlan& plan, const WeightSource& source, con
         if (layer.kind == LayerKind::dense)
             shape.dense_intermediate = std::max<std::int64_t>(shape.dense_intermediate, layer.intermediate);
     }
-    const int ranks = session.node().ranks;
-    shape.bytes_needed = [&plan, &source, ranks, kv_dtype](const RankLayout& layout) {
-        return bytes_needed(plan, source, layout, ranks, kv_dtype);
-    };
-    shape.bytes_max = available_memory_bytes() / ranks;
     return shape;
 }
 
@@ -91,6 +110,29 @@ std::int64_t useful_blocks(const JobInput& input, int max_rows, int longest) {
     return std::max(blocks(longest), std::min(all, 2 * std::int64_t{max_rows} * blocks(longest)));
 }
 
+// The verdict for the job's own longest sequence, and the pool. A longest sequence that does not fit is not the job's
+// end: such requests get error records, the others are answered.
+void decide_pool(const MpiSession& session, const JobSettings& settings, JobSetup& job) {
+    constexpr double kPoolShare = 0.6;  // of what is free after the weights; the rest is for buffers and the page cache
+    FitQuestion question = fit_question(job, settings, session);
+    question.positions = job.positions;
+    if (job.fit.fits) job.fit = judge_fit(question, job.layout, shape_of_model(job.plan));
+    const std::int64_t have = job.spots[static_cast<std::size_t>(session.rank())].memory_bytes;
+    const std::int64_t free_bytes = std::max<std::int64_t>(0, have - job.fit.need.weight_bytes);
+    PoolNeed need{.block_bytes = job.kv_block_bytes,
+                  .budget_bytes = settings.kv_memory_bytes,
+                  .useful_blocks = useful_blocks(job.input, job.max_rows, job.positions),
+                  .budget_given = settings.kv_memory_bytes > 0};
+    if (need.budget_given) {
+        if (!job.fit.fits && !settings.dry_run) fail(ErrorKind::usage, "{}", job.fit.sentence);
+    } else {
+        const std::int64_t longest = std::min(job.fit.need.kv_bytes, free_bytes - job.fit.need.buffer_bytes);
+        need.budget_bytes = std::max(static_cast<std::int64_t>(kPoolShare * static_cast<double>(free_bytes)), longest);
+    }
+    if (settings.dry_run && !job.fit.fits) return;  // the plan is printed with the verdict
+    job.kv_blocks = pool_blocks(need);
+}
+
 }  // namespace
 
 JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic,
@@ -99,6 +141,8 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
     session.run_agreed([&] { job.ops = &select_backend(settings.backend, settings.isa); });
     job.stream.threads = choose_threads(session.node(), settings.threads);
     prepare_threads(job.stream.threads);
+    job.spots = gather_spots(
+        session, spot_of_this_rank(session, job.stream.threads, available_memory_bytes() / session.node().ranks));
     job.same_bits = describe(self_test(*job.ops, reference_ops(), job.stream));
 
     job.plan = read_plan(session, settings.model);
@@ -117,8 +161,18 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
                                 .ep = settings.ep,
                                 .etp = settings.etp};
     session.run_agreed([&] {
-        job.layout =
-            resolve_layout(session.size(), request, shape_of_model(job.plan, job.source, session, settings.kv_dtype));
+        const FitQuestion question = fit_question(job, settings, session);
+        ModelShape shape = shape_of_model(job.plan);
+        shape.bytes_max = question.bytes_per_rank;
+        // Whichever requests may come: a sequence of the longest length that the model knows should fit too.
+        shape.bytes_needed = [&](const RankLayout& layout) {
+            FitQuestion longest = question;
+            longest.positions = job.plan.max_positions;
+            return memory_needed(longest, layout).total();
+        };
+        job.layout = resolve_layout(session.size(), request, shape);
+        job.fit = judge_fit(question, job.layout, shape_of_model(job.plan));
+        if (!job.fit.fits && !settings.dry_run) fail(ErrorKind::usage, "{}", job.fit.sentence);
     });
     session.world().broadcast(&job.layout, sizeof job.layout, 0);  // nodes may see different memory: rank 0 decides
     job.place = place_of(job.layout, session.rank());
@@ -141,19 +195,7 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
     job.kv_block_bytes = kv_block_bytes(
         job.plan, {.kv_heads = heads.kv.count(), .head_dim = job.plan.attention.head_dim, .dtype = settings.kv_dtype},
         *job.ops);
-    session.run_agreed([&] {
-        constexpr double kPoolShare =
-            0.6;  // of what is free after the weights; the rest is for buffers and the page cache
-        const std::int64_t free_bytes =
-            std::max<std::int64_t>(0, available_memory_bytes() / session.node().ranks - job.weight_bytes);
-        PoolNeed need{.block_bytes = job.kv_block_bytes,
-                      .budget_bytes = settings.kv_memory_bytes,
-                      .useful_blocks = useful_blocks(job.input, job.max_rows, job.positions),
-                      .budget_given = settings.kv_memory_bytes > 0};
-        if (!need.budget_given)
-            need.budget_bytes = static_cast<std::int64_t>(kPoolShare * static_cast<double>(free_bytes));
-        job.kv_blocks = pool_blocks(need);
-    });
+    session.run_agreed([&] { decide_pool(session, settings, job); });
     // One scheduler state for all ranks of a group: the smallest pool counts.
     std::vector<std::int64_t> blocks(static_cast<std::size_t>(session.size()));
     session.world().all_gather(&job.kv_blocks, sizeof job.kv_blocks, blocks.data());
@@ -171,6 +213,9 @@ std::string describe(const JobSetup& job, const MpiSession& session) {
     text += fmt::format("memory    weights {:.1f} MiB on this rank, KV pool {} blocks of {} tokens = {:.1f} MiB\n",
                         static_cast<double>(job.weight_bytes) / 1048576.0, job.kv_blocks, kKvBlockTokens,
                         static_cast<double>(job.kv_blocks * job.kv_block_bytes) / 1048576.0);
+    text += fmt::format("fit       {}\n", job.fit.sentence);
+    text += "placement\n" + describe(job.spots);
+    for (const std::string& warning : placement_warnings(job.spots)) text += fmt::format("warning   {}\n", warning);
     text += fmt::format(
         "work      {} requests, {} lines with errors; longest sequence {} tokens; at most {} rows per step\n",
         job.input.entries.size(), job.input.errors.size(), job.positions, job.max_rows);

@@ -9,10 +9,12 @@
 #include "kernels/ops.hpp"
 #include "parallel/mpi_session.hpp"
 #include "parallel/rank_layout.hpp"
+#include "runtime/fit.hpp"
 #include "runtime/forward/load_weights.hpp"
 #include "runtime/job_input.hpp"
 #include "runtime/job_settings.hpp"
 #include "runtime/model/model_plan.hpp"
+#include "runtime/placement.hpp"
 #include "runtime/run_job.hpp"
 #include "runtime/text/tokenizer.hpp"
 
@@ -35,6 +37,8 @@ struct JobSetup {
     std::int64_t kv_blocks = 0;  // of this rank's group: the same on all ranks of a stage
     std::int64_t kv_block_bytes = 0;
     std::int64_t weight_bytes = 0;  // of this rank, as stored
+    std::vector<RankSpot> spots;    // where all ranks run, by rank
+    Fit fit;                        // of a dry run also when it does not fit
 };
 
 // Collective. Errors (usage, input) are the same on every rank.

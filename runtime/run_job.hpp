@@ -24,8 +24,9 @@ struct SyntheticWork {
 };
 
 struct JobFolders {
-    std::vector<std::filesystem::path> cost_profiles;  // where names of cost profiles are looked up
-    std::string version;                               // of the program, for the report
+    std::vector<std::filesystem::path> cost_profiles;     // where names of cost profiles are looked up
+    std::vector<std::filesystem::path> cluster_profiles;  // where names of cluster profiles are looked up
+    std::string version;                                  // of the program, for the report
 };
 
 inline constexpr int kExitDone = 0;

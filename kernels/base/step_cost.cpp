@@ -181,6 +181,15 @@ CostRoute& CostRoute::operator+=(const CostRoute& other) {
     return *this;
 }
 
+CostRoute CostRoute::operator-(const CostRoute& earlier) const {
+    return {.grouped_rows = grouped_rows - earlier.grouped_rows,
+            .experts_hit = experts_hit - earlier.experts_hit,
+            .rows_sent = rows_sent - earlier.rows_sent,
+            .rows_returned = rows_returned - earlier.rows_returned,
+            .member_rows = member_rows - earlier.member_rows,
+            .rounds = rounds - earlier.rounds};
+}
+
 PartCost& PartCost::operator+=(const PartCost& other) {
     flops += other.flops;
     weight_bytes += other.weight_bytes;

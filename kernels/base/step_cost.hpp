@@ -58,6 +58,7 @@ struct CostRoute {
     std::int64_t rounds = 0;         // rounds of the exchange
     bool operator==(const CostRoute&) const = default;
     CostRoute& operator+=(const CostRoute& other);
+    CostRoute operator-(const CostRoute& earlier) const;
 };
 
 // One step of a dp group, seen by one of its ranks.

@@ -71,7 +71,10 @@ int run_job_command(const std::function<JobRequest()>& parse) {
         return {.help = request.help,
                 .run = [request](MpiSession& session, const StopSignals& signals, AccountClock& clock) {
                     return run_job(session, request.settings, request.synthetic,
-                                   {.cost_profiles = cost_profile_dirs(), .version = kVersion}, signals, clock);
+                                   {.cost_profiles = cost_profile_dirs(),
+                                    .cluster_profiles = cluster_profile_dirs(),
+                                    .version = kVersion},
+                                   signals, clock);
                 }};
     });
 }

@@ -44,6 +44,11 @@ constexpr WitnessInfo kWitnesses[] = {
     {Witness::requests_failed, "requests_failed", WitnessJoin::sum},
     {Witness::sequences_sampled, "sequences_sampled", WitnessJoin::sum},
     {Witness::journal_records, "journal_records", WitnessJoin::sum},
+    {Witness::step_sent_bytes, "step_sent_bytes", WitnessJoin::sum},
+    {Witness::step_cost_bytes, "step_cost_bytes", WitnessJoin::sum},
+    {Witness::step_megaflops, "step_megaflops", WitnessJoin::sum},
+    {Witness::limit_prefill_us, "limit_prefill_us", WitnessJoin::max},
+    {Witness::limit_decode_us, "limit_decode_us", WitnessJoin::max},
 };
 
 constexpr bool in_order() {

@@ -71,8 +71,13 @@ enum class Witness : std::uint8_t {
     requests_failed,         // requests answered by an error record
     sequences_sampled,       // sequences finished by sampling at a temperature above 0
     journal_records,         // records written to the journal
+    step_sent_bytes,         // bytes that steps sent to other ranks, by the communicators' counters
+    step_cost_bytes,         // the same by the formulas of kernels/base/step_cost.hpp
+    step_megaflops,          // arithmetic of steps, by the same formulas
+    limit_prefill_us,        // least time of the steps that are billed as prefill, by a cluster profile
+    limit_decode_us,         // and of those billed as decode
 };
-inline constexpr int kWitnessCount = static_cast<int>(Witness::journal_records) + 1;
+inline constexpr int kWitnessCount = static_cast<int>(Witness::limit_decode_us) + 1;
 
 // How a counter of many ranks becomes one number.
 enum class WitnessJoin : std::uint8_t { sum, max };

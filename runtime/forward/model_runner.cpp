@@ -19,6 +19,16 @@ KvSpec kv_spec(const ModelPlan& plan, const HeadShare& heads, DType dtype) {
     return {.kv_heads = heads.kv.count(), .head_dim = plan.attention.head_dim, .dtype = dtype};
 }
 
+// Format of the matrices; where a rank holds none of a kind, another kind's.
+DType weight_dtype(const RankWeights& weights) {
+    if (weights.head.data != nullptr) return weights.head.spec.dtype;
+    for (const LayerWeights& layer : weights.layers) {
+        if (layer.qkv.data != nullptr) return layer.qkv.spec.dtype;
+        if (!layer.gate.empty()) return layer.gate[0].spec.dtype;
+    }
+    return weights.embedding_dtype;
+}
+
 }  // namespace
 
 ModelRunner::ModelRunner(const ModelPlan& plan, const RankWeights& weights, const Ops& ops, const Stream& stream,
@@ -43,6 +53,8 @@ ModelRunner::ModelRunner(const ModelPlan& plan, const RankWeights& weights, cons
       attention_(rank_, leaf_sum_, config.rows_max),
       dense_(rank_, leaf_sum_, config.rows_max),
       vocabulary_(rank_),
+      meter_(cost_model(plan, weight_dtype(weights), config.kv_dtype, vocabulary_.chunk_rows()),
+             cost_place(layout, place)),
       x_(static_cast<std::size_t>((config.rows_max + layout.tp - 1) / layout.tp) *
          static_cast<std::size_t>(plan.hidden) * sizeof(float)) {
     rope_table(rope_frequencies(plan), config.positions, rope_cos_.data(), rope_sin_.data());
@@ -60,7 +72,23 @@ void ModelRunner::embed(const StepBatch& batch, const RowRange& own) {
                     rank_.stream);
 }
 
+ModelRunner::Done ModelRunner::done() const {
+    Done now;
+    for (const Communicator* group : {rank_.groups.stage.get(), rank_.groups.tp.get(), rank_.groups.etp.get()})
+        now.sent_bytes += group->traffic().bytes_sent();
+    if (!moe_) return now;
+    const ExpertExchange::PlannedTraffic& planned = moe_->planned();
+    now.route = {.grouped_rows = moe_->computed().grouped_rows,
+                 .experts_hit = moe_->computed().experts_hit,
+                 .rows_sent = planned.rows_sent,
+                 .rows_returned = planned.rows_returned,
+                 .member_rows = planned.etp_bytes / (std::int64_t{rank_.plan.hidden} * 4),
+                 .rounds = planned.rounds};
+    return now;
+}
+
 const std::vector<SampleResult>& ModelRunner::run(const StepBatch& batch) {
+    const Done before = done();
     const RowRange own = own_rows(rank_, batch.rows);
     float* x = x_.as<float>();
     embed(batch, own);
@@ -83,6 +111,8 @@ const std::vector<SampleResult>& ModelRunner::run(const StepBatch& batch) {
         };
     }
     vocabulary_.run(batch.rows, batch.wanted, x, results_, observer);
+    const Done after = done();
+    meter_.count(batch, after.route - before.route, after.sent_bytes - before.sent_bytes, rank_.clock.phase());
     rank_.clock.switch_to(Account::other);
     return results_;
 }

@@ -14,6 +14,7 @@
 #include "runtime/forward/rank_context.hpp"
 #include "runtime/forward/recorder.hpp"
 #include "runtime/forward/step_batch.hpp"
+#include "runtime/forward/step_meter.hpp"
 #include "runtime/forward/vocabulary.hpp"
 
 namespace argosy {
@@ -48,6 +49,9 @@ class ModelRunner {
     // From now on values of the rows that row_of names go to the recorder.
     void record_to(Recorder* recorder, std::function<RecordedRow(int row)> row_of);
 
+    StepMeter& meter() { return meter_; }
+    const StepMeter& meter() const { return meter_; }
+
     std::int64_t kv_bytes() const { return cache_.bytes(); }
     std::int64_t workspace_bytes() const;
     ExpertExchange::PlannedTraffic exchange_traffic() const {
@@ -55,6 +59,12 @@ class ModelRunner {
     }
 
   private:
+    // Counters since the start, whose rise over a step is the step's.
+    struct Done {
+        CostRoute route;
+        std::int64_t sent_bytes = 0;
+    };
+    Done done() const;
     void embed(const StepBatch& batch, const RowRange& own);
     void record_hidden(int layer, const RowRange& own);
     void record_router(int layer, const RowRange& own);
@@ -68,6 +78,7 @@ class ModelRunner {
     DenseBlock dense_;
     std::unique_ptr<MoeBlock> moe_;  // null: a dense model
     Vocabulary vocabulary_;
+    StepMeter meter_;
     Buffer x_;  // [own rows, hidden] the residual stream
     std::vector<SampleResult> results_;
     Recorder* recorder_ = nullptr;

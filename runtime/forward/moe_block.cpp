@@ -72,6 +72,9 @@ void MoeBlock::run(int layer, int own_rows, float* x) {
 
 // Buffers grow to the largest round seen and stay: how many rows arrive is the routers' choice.
 void MoeBlock::compute(const LayerWeights& weights, const ExpertExchange::Received& in) {
+    computed_.grouped_rows += in.grouped_rows;
+    for (int group = 0; group < in.groups; ++group)
+        computed_.experts_hit += in.group_begin[group + 1] > in.group_begin[group] ? 1 : 0;
     hidden_.grow(floats(in.grouped_rows, weights.gate[0].spec.n));
     results_.grow(floats(in.grouped_rows, rank_.plan.hidden));
     rank_.ops.gate_up({.groups = in.groups,

@@ -21,6 +21,13 @@ class MoeBlock {
     const float* weights() const { return weights_.as<float>(); }
 
     const ExpertExchange::PlannedTraffic& planned() const { return exchange_.planned(); }
+    // Rows and experts computed here since the start: one row per row and chosen expert, an expert each time its
+    // weights are read.
+    struct Computed {
+        std::int64_t grouped_rows = 0;
+        std::int64_t experts_hit = 0;
+    };
+    const Computed& computed() const { return computed_; }
     std::int64_t workspace_bytes() const;
 
   private:
@@ -29,6 +36,7 @@ class MoeBlock {
 
     RankContext& rank_;
     ExpertExchange exchange_;
+    Computed computed_;
     std::vector<std::int32_t> experts_;  // [local experts] global ids
     Buffer normed_;                      // [own rows, hidden]
     Buffer router_logits_;               // [own rows, experts]

@@ -24,6 +24,7 @@ class Vocabulary {
     void run(int rows, std::span<const WantedRow> wanted, const float* x, std::vector<SampleResult>& results,
              const Observer& observer);
 
+    int chunk_rows() const { return chunk_rows_; }  // rows that are projected at once
     std::int64_t workspace_bytes() const;
 
   private:

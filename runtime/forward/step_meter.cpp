@@ -1,0 +1,48 @@
+// A batch as the formulas see it.
+#include "runtime/forward/step_meter.hpp"
+
+namespace argosy {
+
+CostModel cost_model(const ModelPlan& plan, DType weight_dtype, DType kv_dtype, int logits_rows) {
+    CostModel model{.hidden = plan.hidden,
+                    .q_heads = plan.attention.q_heads,
+                    .kv_heads = plan.attention.kv_heads,
+                    .head_dim = plan.attention.head_dim,
+                    .vocab = plan.vocab_size,
+                    .dense_columns = {},
+                    .experts = plan.moe.experts,
+                    .top_k = plan.moe.top_k,
+                    .expert_columns = plan.moe.intermediate,
+                    .window = plan.attention.window,
+                    .weight_element_bytes = static_cast<std::int64_t>(size_of(weight_dtype)),
+                    .kv_element_bytes = static_cast<std::int64_t>(size_of(kv_dtype)),
+                    .sample_bytes = sizeof(SampleResult),
+                    .logits_rows = logits_rows};
+    for (const LayerPlan& layer : plan.layers)
+        model.dense_columns.push_back(layer.kind == LayerKind::dense ? layer.intermediate : 0);
+    return model;
+}
+
+CostPlace cost_place(const RankLayout& layout, const RankPlace& place) {
+    return {.dp = layout.dp,
+            .tp = layout.tp,
+            .tp_rank = place.tp_rank,
+            .ep = layout.ep,
+            .ep_rank = place.ep_rank,
+            .etp = layout.etp,
+            .etp_rank = place.etp_rank};
+}
+
+void StepMeter::count(const StepBatch& batch, const CostRoute& route, std::int64_t sent_bytes, Phase phase) {
+    CostStep step;
+    for (const AttentionSpan& span : batch.spans)
+        add_sequence(step, model_, span.first_position, span.rows, WantedLogits::none);
+    for (const WantedRow& wanted : batch.wanted) step.wanted_rows.push_back(wanted.row);
+    step.route = route;
+    const StepCost cost = step_cost(model_, place_, step);
+    cost_ += cost;
+    sent_bytes_ += sent_bytes;
+    if (machine_) limit_ns_[static_cast<std::size_t>(phase)] += step_limit_ns(cost, *machine_);
+}
+
+}  // namespace argosy
