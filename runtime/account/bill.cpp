@@ -184,17 +184,6 @@ void split_over_classes(Bill& bill, std::span<const RankLedger> ranks) {
     for (int c = 0; c < kTokenClassCount; ++c) bill.classes[c].loaded = bill.classes[c].direct + parts[c];
 }
 
-std::vector<std::int64_t> split_over_requests(const Bill& bill, std::span<const RequestTokens> requests) {
-    std::vector<std::int64_t> amounts(requests.size(), 0);
-    std::vector<std::int64_t> weights(requests.size());
-    for (int c = 0; c < kTokenClassCount; ++c) {
-        for (std::size_t i = 0; i < requests.size(); ++i) weights[i] = at_least_0(requests[i].tokens[c]);
-        const std::vector<std::int64_t> parts = money::split_amount(bill.classes[c].direct, weights);
-        for (std::size_t i = 0; i < requests.size(); ++i) amounts[i] += parts[i];
-    }
-    return amounts;
-}
-
 }  // namespace
 
 bool is_direct(Phase phase, Account account) {
@@ -242,9 +231,26 @@ Bill make_bill(std::span<const RankLedger> ranks, const std::optional<CostProfil
         }
     }
     split_over_classes(bill, ranks);
-    if (requests) bill.requests = split_over_requests(bill, *requests);
+    if (requests) {
+        for (const RequestCost& cost : price_requests(bill, *requests)) bill.requests.push_back(cost.direct);
+    }
     bill.checks = check_bill(bill, ranks, profile, requests);
     return bill;
+}
+
+std::vector<RequestCost> price_requests(const Bill& bill, std::span<const RequestTokens> requests) {
+    std::vector<RequestCost> costs(requests.size());
+    std::vector<std::int64_t> weights(requests.size());
+    for (int c = 0; c < kTokenClassCount; ++c) {
+        for (std::size_t i = 0; i < requests.size(); ++i) weights[i] = at_least_0(requests[i].tokens[c]);
+        const std::vector<std::int64_t> direct = money::split_amount(bill.classes[c].direct, weights);
+        const std::vector<std::int64_t> loaded = money::split_amount(bill.classes[c].loaded, weights);
+        for (std::size_t i = 0; i < requests.size(); ++i) {
+            costs[i].direct += direct[i];
+            costs[i].loaded += loaded[i];
+        }
+    }
+    return costs;
 }
 
 BillPrices prices_of(const Bill& bill) {

@@ -93,6 +93,16 @@ std::array<BillCheck, kBillCheckCount> check_bill(const Bill& bill, std::span<co
                                                   const std::optional<CostProfile>& profile,
                                                   const std::optional<std::span<const RequestTokens>>& requests);
 
+// What each request costs: every class's direct and loaded amount split over its tokens, to the last unit.
+//   sum of direct = bill.direct, sum of loaded = bill.total - bill.uncarried, if the requests hold all tokens of the
+//   bill.
+struct RequestCost {
+    std::int64_t direct = 0;
+    std::int64_t loaded = 0;
+    bool operator==(const RequestCost&) const = default;
+};
+std::vector<RequestCost> price_requests(const Bill& bill, std::span<const RequestTokens> requests);
+
 // Prices in 1e-9 of the currency (or rank-ns) per million tokens; nothing where there are no tokens.
 struct BillPrices {
     std::array<std::optional<std::int64_t>, kTokenClassCount> direct;
