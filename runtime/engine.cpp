@@ -47,8 +47,11 @@ void Engine::add(std::vector<Request> requests, std::vector<std::string> metadat
             ++next_refused;
             continue;
         }
-        answers_[index++] = {
-            .choices = {}, .prompt_logprobs = {}, .metadata = std::move(metadata[i]), .unfinished = given[i].n};
+        answers_[index++] = {.choices = {},
+                             .prompt_logprobs = {},
+                             .metadata = std::move(metadata[i]),
+                             .counts = {},
+                             .unfinished = given[i].n};
     }
     next_request_ = index;
 }
@@ -113,6 +116,7 @@ std::vector<SampleOutcome> Engine::take_results(const StepPlan& plan, const Step
         const std::int32_t sequence = plan.spans[static_cast<std::size_t>(wanted.span)].sequence;
         const Sequence& state = scheduler_.sequence(sequence);
         if (wanted.samples) {
+            ++answers_.at(state.request).counts.delivered_output;
             outcomes.push_back({.token = results[i].token, .finish = generation_of(sequence).push(results[i])});
         } else if (wanted.scores) {
             Answer& answer = answers_.at(state.request);
@@ -137,6 +141,9 @@ void Engine::settle_finished(const std::vector<std::int32_t>& finished) {
         answer.choices.push_back(generation_of(index).finish(sequence.finish));
         generations_.erase(index);
         adjustments_.erase(index);
+        answer.counts.cached_input += sequence.cached_prompt_tokens;
+        answer.counts.uncached_input -= sequence.recomputed_rows;
+        answer.counts.discarded += sequence.recomputed_rows;
         if (config_.leader && sequence.cached_prompt_tokens > 0) count(ledger_, Witness::prefix_hits);
         if (config_.leader && scheduler_.request_of(sequence).temperature > 0)
             count(ledger_, Witness::sequences_sampled);
@@ -160,20 +167,27 @@ void Engine::finish_request(std::int32_t index) {
                              .return_token_ids = request.return_token_ids,
                              .echo = request.echo,
                              .logprobs = request.logprobs >= 0,
+                             .chat = request.chat,
                              .prompt_text = request.echo && tokenizer_.tables ? decode(tokenizer_, request.prompt, true)
                                                                               : std::string(),
                              .prompt_logprobs = std::move(answer.prompt_logprobs),
                              .choices = std::move(answer.choices),
-                             .metadata = std::move(answer.metadata)});
+                             .metadata = std::move(answer.metadata),
+                             .counts = answer.counts});
     }
     scheduler_.forget(index);
 }
 
-// Every row of a step is a token of one class; the leader counts for its group.
+// Every row of a step is a token of one class; the leader counts for its group. Rows that were computed again are taken
+// from a request's prompt rows when its sequence ends.
 void Engine::count_step(const StepPlan& plan, Phase phase, std::int64_t sampled) {
     count(ledger_, plan.empty() ? Witness::empty_steps : Witness::steps);
     raise_to(ledger_, Witness::rows_max, plan.rows);
     raise_to(ledger_, Witness::blocks_used_max, scheduler_.pool().held());
+    for (const StepSpan& span : plan.spans) {
+        if (span.kind == SpanKind::prefill)
+            answers_.at(scheduler_.sequence(span.sequence).request).counts.uncached_input += span.rows;
+    }
     const SchedulerCounters now = scheduler_.counters();
     const SchedulerCounters before = std::exchange(counted_, now);
     if (!config_.leader) return;

@@ -65,6 +65,7 @@ class Engine {
         std::vector<Choice> choices;
         std::vector<TokenLogprob> prompt_logprobs;  // [prompt tokens], the first without a value
         std::string metadata;
+        RequestCounts counts;
         int unfinished = 0;  // samples
     };
     std::vector<SampleOutcome> take_results(const StepPlan& plan, const StepBatch& batch,
@@ -83,7 +84,7 @@ class Engine {
     RankLedger& ledger_;
     Scheduler scheduler_;
     std::map<std::int32_t, std::unique_ptr<Generation>> generations_;  // by sequence
-    std::map<std::int32_t, TokenAdjustments> adjustments_;             // by sequence, where its request has any
+    std::map<std::int32_t, TokenAdjustments> adjustments_;              // by sequence, where its request has any
     std::map<std::int32_t, Answer> answers_;                           // by request
     std::vector<RequestResult> finished_;
     std::vector<LineError> refused_;

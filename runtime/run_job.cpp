@@ -7,6 +7,7 @@
 #include "kernels/base/error.hpp"
 #include "parallel/node_waits.hpp"
 #include "runtime/job/file_writer.hpp"
+#include "runtime/job_costs.hpp"
 #include "runtime/job_loop.hpp"
 #include "runtime/job_progress.hpp"
 #include "runtime/job_report.hpp"
@@ -33,6 +34,16 @@ RecordWhat record_what(const std::vector<std::string>& words) {
     return what;
 }
 
+// What this rank can do by the profile. Loops in plain C++ count as portable.
+MachineSpeeds speeds_of_rank(const ClusterProfile& cluster, const JobSetup& setup, const MpiSession& session) {
+    const RankSpot& mine = setup.spots[static_cast<std::size_t>(session.rank())];
+    int node_threads = 0;
+    for (const RankSpot& spot : setup.spots) node_threads += spot.leader == mine.leader ? spot.threads : 0;
+    std::string_view isa = setup.ops->name;
+    isa = isa.rfind("cpu-", 0) == 0 ? isa.substr(4) : "portable";
+    return machine_speeds(cluster, isa, mine.threads, node_threads, session.node_count() > 1);
+}
+
 // What one rank owns while a job runs. Members end in reverse order: the engine before the memory its weights stand in.
 class Job {
   public:
@@ -51,10 +62,15 @@ class Job {
         read_profile();
         if (!settings_.dry_run) results_.check_folder();
         setup_ = set_up_job(session_, settings_, synthetic_, clock_);
+        if (cluster_) session_.run_agreed([&] { machine_ = speeds_of_rank(*cluster_, setup_, session_); });
         if (settings_.dry_run) {
             if (first()) std::fputs(describe(setup_, session_).c_str(), stdout);
+            session_.run_agreed([&] {
+                if (!setup_.fit.fits) fail(ErrorKind::usage, "{}", setup_.fit.sentence);
+            });
             return kExitDone;
         }
+        if (first()) say_warnings();
         JobIdentity identity{.model_digest = {},
                              .input_digest = setup_.input.digest,
                              .numerics_id = std::string(setup_.ops->numerics_id),
@@ -73,8 +89,17 @@ class Job {
   private:
     bool first() const { return session_.rank() == 0; }
 
+    void say_warnings() const {
+        for (const std::string& warning : placement_warnings(setup_.spots))
+            std::fprintf(stderr, "argosy: warning: %s\n", warning.c_str());
+        if (!setup_.fit.fits) std::fprintf(stderr, "argosy: warning: %s\n", setup_.fit.sentence.c_str());
+    }
+
     // A profile that cannot price this job is refused before anything is computed.
     void read_profile() {
+        if (!settings_.cluster.empty()) {
+            session_.run_agreed([&] { cluster_ = load_cluster_profile(settings_.cluster, folders_.cluster_profiles); });
+        }
         if (settings_.cost_profile.empty()) return;
         session_.run_agreed([&] {
             profile_ = load_cost_profile(settings_.cost_profile, folders_.cost_profiles);
@@ -127,6 +152,7 @@ class Job {
                                                              .kv_blocks = static_cast<int>(setup_.kv_blocks),
                                                              .kv_dtype = settings_.kv_dtype,
                                                              .positions = setup_.positions});
+        if (cluster_) runner_->meter().compare_with(machine_);
         engine_ = std::make_unique<Engine>(engine_config(), setup_.tokenizer, *runner_, clock_, ledger_);
         if (!settings_.record.empty()) {
             recorder_ = std::make_unique<Recorder>(setup_.plan, record_what(settings_.record));
@@ -140,6 +166,7 @@ class Job {
         events.answers = [&](const std::vector<RequestResult>& results, const std::vector<LineError>& refused) {
             count(ledger_, Witness::requests_done, static_cast<std::int64_t>(results.size()));
             count(ledger_, Witness::requests_failed, static_cast<std::int64_t>(refused.size()));
+            for (const RequestResult& result : results) uses_.push_back(use_of(result));
             results_.store(results, refused);
         };
         events.tend = [&] { results_.tend(); };
@@ -170,9 +197,10 @@ class Job {
         if (first()) count(ledger_, Witness::requests_failed, static_cast<std::int64_t>(setup_.input.errors.size()));
         close_ledger(ledger_, session_, groups_, setup_, loaded_, *runner_, *engine_, *waits_, clock_);
         std::vector<RankLedger> ledgers = gather_ledgers(session_, ledger_);
+        std::vector<RequestUse> uses = collect_uses(session_.world(), uses_);
         leave();
         extend_to_end(ledgers, session_.rank(), monotonic_ns());
-        if (first()) report(std::move(ledgers), finished);
+        if (first()) report(std::move(ledgers), std::move(uses), finished);
         return finished ? kExitDone : kExitResumable;
     }
 
@@ -190,21 +218,25 @@ class Job {
         session_.end();
     }
 
-    void report(std::vector<RankLedger> ledgers, bool finished) {
+    void report(std::vector<RankLedger> ledgers, std::vector<RequestUse> uses, bool finished) {
         Provenance provenance = provenance_of(session_, setup_, loaded_.digest, folders_.version, started_utc_);
         if (results_.kept()) provenance.settings_path = (results_.folder() / "effective.cfg").string();
-        RunReport report = make_report(std::move(provenance), std::move(ledgers), profile_);
+        if (!finished) add_unanswered(uses, ledgers);
+        const std::vector<RequestTokens> used = tokens_of(uses);
+        RunReport report = make_report(std::move(provenance), std::move(ledgers), profile_, used);
         report.requests_total = static_cast<std::int64_t>(setup_.input.lines.size());
         report.requests_failed = static_cast<std::int64_t>(setup_.input.errors.size()) + results_.refused();
         report.requests_done = joined(report.ranks, Witness::requests_done) + results_.answers_before();
         const std::int64_t answered = report.requests_done + report.requests_failed;
         progress_->finish(report.ranks, answered, finished);
-        const std::string text = report_text(report);
+        const std::string text =
+            report_text(report) + (cluster_ ? limit_line(report, work_ns_, *cluster_) : std::string());
         std::fputs(text.c_str(), stdout);
         if (synthetic_) std::fputs(bench_line(report, work_ns_).c_str(), stdout);
         if (RunDirectory* directory = results_.directory()) {
             replace_file(directory->path() / "report.txt", text, true);
             replace_file(directory->path() / "report.json", report_json(report), true);
+            replace_file(next_costs_path(directory->path()), costs_csv(report, uses), true);
             if (finished) results_.finish();
             directory->log(finished ? "done" : "stopped by a signal; the same command goes on");
         }
@@ -222,7 +254,10 @@ class Job {
     AccountClock& clock_;
     std::string started_utc_;
     std::optional<CostProfile> profile_;
+    std::optional<ClusterProfile> cluster_;
+    MachineSpeeds machine_;  // of this rank, by the cluster profile
     RankLedger ledger_;
+    std::vector<RequestUse> uses_;  // of the requests that this rank answered
     JobSetup setup_;
     std::unique_ptr<NodeMemory> memory_;
     std::unique_ptr<Watchdog> watchdog_;
