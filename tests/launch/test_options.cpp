@@ -47,13 +47,15 @@ TEST_CASE("effective settings give the same settings again") {
     const JobSettings s =
         parse_run_options({"--model", "m", "--input",    "a",   "--input",     "b",    "--run-dir",      "r",
                            "--tp",    "2", "--kv-dtype", "f32", "--kv-memory", "3MiB", "--prefix-cache", "off",
-                           "--seed",  "5", "--limit",    "7",   "--isa",       "avx2"})
+                           "--seed",  "5", "--limit",    "7",   "--isa",       "avx2", "--slice",        "2/5"})
             .settings;
     const test::TempDir temp;
     test::write_text(temp.path() / "effective.cfg", effective_config(s));
     const JobSettings again = parse_run_options({"--config", (temp.path() / "effective.cfg").string()}).settings;
     CHECK(effective_config(again) == effective_config(s));
     CHECK(again.input.size() == 2);
+    CHECK(again.slice == 2);
+    CHECK(again.slices == 5);
     CHECK(again.kv_dtype == DType::f32);
 }
 
@@ -66,6 +68,8 @@ TEST_CASE("mistakes name the option and what to do") {
     CHECK_THAT(complaint({"--record", "logit"}), Contains("logits, hidden, router"));
     CHECK_THAT(complaint({"--prefix-cache", "maybe"}), Contains("write on or off"));
     CHECK_THAT(complaint({"--config", "/nowhere/x.cfg"}), Contains("cannot be read"));
+    for (const char* slice : {"5/5", "-1/5", "1", "1/", "/2", "1/0", "a/b", "1/2x", "1/2/3", "0/99999999999"})
+        CHECK_THAT(complaint({"--slice", slice}), Contains(std::string("--slice is \"") + slice) && Contains("I/N"));
     CHECK_THAT(complaint({"stray"}), Contains("--help"));
     const test::TempDir temp;
     test::write_text(temp.path() / "job.cfg", "max_rows = 64\n");

@@ -47,6 +47,17 @@ std::string mixed_requests(int count) {
         if (i % 6 == 1) body["stop"] = json::array({".", " the"});
         if (i % 9 == 1) body["ignore_eos"] = true;
         if (i % 3 == 2) body["return_token_ids"] = true;
+        if (i % 8 == 1) body["repetition_penalty"] = 0.8 + 0.1 * below(8);
+        if (i % 8 == 3) body["presence_penalty"] = 0.25 * below(9) - 1;
+        if (i % 8 == 5) body["frequency_penalty"] = 0.25 * below(9) - 1;
+        if (i % 16 == 6)
+            body.update({{"repetition_penalty", 1.2}, {"presence_penalty", 0.5}, {"frequency_penalty", 0.3}});
+        if (i % 12 == 7) {
+            json bias = json::object();
+            for (int j = 0; j <= below(30); ++j) bias[std::to_string(below(2045))] = below(13) - 6;
+            body["logit_bias"] = bias;
+        }
+        if (i % 25 == 9) body.update({{"max_tokens", 0}, {"echo", i % 2 == 0}});
         lines += json{{"custom_id", "mixed-" + std::to_string(i)},
                       {"method", "POST"},
                       {"url", "/v1/completions"},
@@ -65,6 +76,7 @@ std::string short_requests() {
     for (int i = 0; i < 4; ++i) {
         json body = {{"model", "demo"}, {"prompt", prompts[i]}, {"max_tokens", 5}, {"temperature", 0}, {"logprobs", 3}};
         if (i % 2 == 1) body.update({{"temperature", 0.8}, {"seed", i}, {"top_p", 0.9}, {"n", 2}});
+        if (i >= 2) body.update({{"repetition_penalty", 1.3}, {"frequency_penalty", 0.5}, {"logit_bias", {{"11", 4}}}});
         lines += json{{"custom_id", "short-" + std::to_string(i)},
                       {"method", "POST"},
                       {"url", "/v1/completions"},
