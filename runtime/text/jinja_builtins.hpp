@@ -22,8 +22,7 @@ struct JinjaNamespace {
 struct JinjaLoop {
     std::vector<JinjaValue> items;
     std::size_t index = 0;
-    int nested = 0;  // loops around this one
-    int depth = 1;   // as a container of its items
+    int depth = 1;  // as a container of its items
 };
 
 // A day, for strftime_now.

@@ -222,8 +222,6 @@ JinjaRun::Flow JinjaRun::run_for(const JinjaNode& node, std::string& out) {
     if (loop->items.empty()) return node.kids[4] >= 0 ? run(node.kids[4], out) : Flow::on;
     for (const JinjaValue& item : loop->items) loop->depth = std::max(loop->depth, jinja_depth(item) + 1);
     if (loop->depth > kJinjaValueDepthMax) throw JinjaFailure{JinjaFailure::limit, 0, "a loop over too deep a value"};
-    loop->nested = loops_;
-    ++loops_;
     for (; loop->index < loop->items.size(); ++loop->index) {
         const OpenScope scope(*this, scope_);
         context_.budget.charge(16);
@@ -231,7 +229,6 @@ JinjaRun::Flow JinjaRun::run_for(const JinjaNode& node, std::string& out) {
         assign_target(target, loop->items[loop->index]);
         if (run(node.kids[3], out) == Flow::broken) break;
     }
-    --loops_;
     return Flow::on;
 }
 
@@ -257,7 +254,6 @@ JinjaValue JinjaRun::call_macro(const JinjaMacro& macro, JinjaCall& call) {
         refuse(fmt::format("macro '{}' takes not more than {} argument(s)", name, node.names.size()));
     }
     const OpenScope scope(*this, parent);
-    const int loops = std::exchange(loops_, 0);
     for (std::size_t i = 0; i < node.names.size(); ++i) {
         const std::string& parameter = template_.names[static_cast<std::size_t>(node.names[i])];
         const auto named = std::find_if(call.named.begin(), call.named.end(),
@@ -278,7 +274,6 @@ JinjaValue JinjaRun::call_macro(const JinjaMacro& macro, JinjaCall& call) {
     }
     std::string out;
     run(node.kids.back(), out);
-    loops_ = loops;
     return jinja_text(std::move(out));
 }
 

@@ -57,7 +57,7 @@ class JinjaRun {
     Scope* scope_ = nullptr;
     std::uint64_t scopes_made_ = 0;
     std::deque<JinjaMacro> macros_;
-    int depth_ = 0, line_ = 0, loops_ = 0;
+    int depth_ = 0, line_ = 0;
     int loop_name_ = -1;                      // of the variable "loop", if the template uses it
     const JinjaValue* block_text_ = nullptr;  // what a filter of a block is applied to
 

@@ -226,6 +226,7 @@ JinjaValue filter_round(JinjaCall& call) {
     const JinjaValue* method = argument(call, 1, "method");
     const std::string how = method ? text_argument(call, 1, "method") : "common";
     if (places < 0 || places > 15) unsupported("rounding to a place that is not from 0 to 15");
+    if (call.self.is_integral() && how == "common") return jinja_integer(call.self.integer());
     const double value = call.self.real();
     const double scale = std::pow(10.0, static_cast<double>(places));
     if (how == "ceil") return {std::ceil(value * scale) / scale};

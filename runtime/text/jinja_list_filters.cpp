@@ -213,8 +213,12 @@ JinjaValue filter_map(JinjaCall& call) {
     return jinja_list(std::move(mapped), JinjaFlavour::generator);
 }
 
+// Attributes alone: members of a dict are none.
 JinjaValue filter_attr(JinjaCall& call) {
-    text_argument(call, 0, "name");
+    const std::string& name = text_argument(call, 0, "name");
+    if (call.self.dict() && !find_jinja_method(call.self, name)) {
+        return {JinjaUndefined{*argument(call, 0, "name")->as<JinjaText>(), jinja_type_name(call.self)}};
+    }
     return jinja_attribute(call.self, *argument(call, 0, "name")->as<JinjaText>(), call.context);
 }
 

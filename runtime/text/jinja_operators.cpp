@@ -70,8 +70,8 @@ JinjaValue loop_member(const JinjaLoop& loop, const JinjaText& name, const Jinja
     if (*name == "first") return jinja_bool(index == 0);
     if (*name == "last") return jinja_bool(index + 1 == size);
     if (*name == "length") return jinja_integer(size);
-    if (*name == "depth") return jinja_integer(loop.nested + 1);
-    if (*name == "depth0") return jinja_integer(loop.nested);
+    if (*name == "depth") return jinja_integer(1);  // of recursive loops
+    if (*name == "depth0") return jinja_integer(0);
     if (*name == "previtem") return neighbour(index - 1);
     if (*name == "nextitem") return neighbour(index + 1);
     if (*name == "cycle" || *name == "changed") unsupported("loop." + *name);
