@@ -2,7 +2,9 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <random>
+#include <sstream>
 
 #include "tests/launch/run_program.hpp"
 #include "tests/support/shared_data.hpp"
@@ -62,6 +64,42 @@ std::int64_t account_ns(const json& rank, const std::string& account) {
     return ns;
 }
 
+// The columns of costs-1.csv added up, by name; "lines" counts them, "unanswered" those without a line number.
+std::map<std::string, std::int64_t> cost_sums(const fs::path& run_dir) {
+    std::ifstream file(run_dir / "costs-1.csv");
+    std::vector<std::string> names;
+    std::map<std::string, std::int64_t> sums;
+    for (std::string line; std::getline(file, line);) {
+        std::istringstream cells(line);
+        std::size_t column = 0;
+        if (!names.empty()) ++sums[line[0] == ',' ? "unanswered" : "lines"];
+        for (std::string cell; std::getline(cells, cell, ','); ++column) {
+            if (sums.empty() && names.size() == column) {
+                names.push_back(cell);
+            } else if (column > 0) {
+                sums[names[column]] += std::stoll(cell);
+            }
+        }
+    }
+    return sums;
+}
+
+// Check 3 from the files alone: what requests cost and the bill's direct part, their tokens and the ledgers'.
+void check_costs(const json& report, const fs::path& run_dir, std::int64_t answered, bool finished) {
+    std::map<std::string, std::int64_t> sums = cost_sums(run_dir);
+    const json& bill = report.at("bill");
+    CHECK(report.at("requests").at("itemised") == true);
+    CHECK(sums["lines"] == answered);
+    CHECK(sums["unanswered"] == (finished ? 0 : 1));
+    CHECK(sums["direct_rank_ns"] == bill.at("direct").get<std::int64_t>());
+    CHECK(sums["direct_rank_ns"] + bill.at("overhead").get<std::int64_t>() == bill.at("total").get<std::int64_t>());
+    CHECK(sums["loaded_rank_ns"] == bill.at("total").get<std::int64_t>());
+    for (const auto& [name, token_class] : report.at("tokens").items()) {
+        CAPTURE(name);
+        CHECK(sums[name] == token_class.at("tokens").get<std::int64_t>());
+    }
+}
+
 }  // namespace
 
 TEST_CASE("lives, waits and accounts of real runs add up, against clocks outside too") {
@@ -75,8 +113,9 @@ TEST_CASE("lives, waits and accounts of real runs add up, against clocks outside
                                                            {4, "--replicas 2 --tp 2"}};
     for (const auto& [ranks, layout] : runs) {
         const TempDir temp;
+        const int count = ranks == 1 ? 500 : 320 / ranks;
         // What is left outside a life (the report's own writing, the end of a process) is some 30 ms.
-        write_text(temp.path() / "requests.jsonl", requests_of(ranks == 1 ? 500 : 150, 64));
+        write_text(temp.path() / "requests.jsonl", requests_of(count, 64));
         const Run run = run_timed(temp.path(), ranks, layout, "-");
         CAPTURE(ranks, layout);
         const json& bill = run.report.at("bill");
@@ -101,9 +140,38 @@ TEST_CASE("lives, waits and accounts of real runs add up, against clocks outside
         std::cout << ranks << " ranks " << layout << ": lives " << static_cast<double>(lives_ns) * 1e-9
                   << " s, seen from outside " << static_cast<double>(outside_ns) * 1e-9 << " s, missed "
                   << 100.0 * static_cast<double>(outside_ns - lives_ns) / static_cast<double>(outside_ns) << " %\n";
+        check_costs(run.report, temp.path() / "run", count, true);
         CHECK(lives_ns == bill.at("rank_ns").get<std::int64_t>());
         CHECK(std::abs(outside_ns - lives_ns) * 100 <= outside_ns);
     }
+}
+
+TEST_CASE("requests carry their recomputed rows, and a stopped run's unanswered rows are on the bill") {
+    const TempDir temp;
+    // The demo's answers are of very different lengths, so that the scheduler must take blocks back.
+    write_text(temp.path() / "requests.jsonl", read_text(source_dir() / "configs/demo/requests.jsonl"));
+    const Run preempting = run_timed(temp.path(), 2, "--tp 2 --kv-memory 300KiB", "-");
+    CHECK(preempting.report.at("bill").at("valid") == true);
+    CHECK(preempting.report.at("tokens").at("discarded").at("tokens").get<std::int64_t>() > 0);
+    check_costs(preempting.report, temp.path() / "run", preempting.report.at("requests").at("done"), true);
+
+    const fs::path stopped = temp.path() / "stopped";
+    const std::string script = "\"$@\" & pid=$!; for i in $(seq 500); do [ -s " + (stopped / "effective.cfg").string() +
+                               " ] && break; sleep 0.01; done; sleep 0.3; kill -USR1 $pid; wait $pid";
+    write_text(temp.path() / "many.jsonl", requests_of(2000, 64));
+    const ProgramResult result = run_program(
+        {.arguments = {"run", "--input", (temp.path() / "many.jsonl").string(), "--run-dir", stopped.string()},
+         .ranks = 0,
+         .environment = {},
+         .before = {"bash", "-c", script, "bash"},
+         .timeout_s = 60});
+    INFO(result.err);
+    REQUIRE(result.status == 75);
+    const json report = read_report(stopped);
+    CHECK(report.at("bill").at("valid") == true);
+    const auto answered = report.at("requests").at("done").get<std::int64_t>();
+    CHECK(answered < 2000);
+    check_costs(report, stopped, answered, false);
 }
 
 TEST_CASE("a rank that is stopped for 2 s is waited for and blamed for 2 s by each of the others") {
