@@ -116,7 +116,7 @@ void decide_pool(const MpiSession& session, const JobSettings& settings, JobSetu
     constexpr double kPoolShare = 0.6;  // of what is free after the weights; the rest is for buffers and the page cache
     FitQuestion question = fit_question(job, settings, session);
     question.positions = job.positions;
-    if (job.fit.fits) job.fit = judge_fit(question, job.layout, shape_of_model(job.plan));
+    job.fit = judge_fit(question, job.layout, shape_of_model(job.plan));
     const std::int64_t have = job.spots[static_cast<std::size_t>(session.rank())].memory_bytes;
     const std::int64_t free_bytes = std::max<std::int64_t>(0, have - job.fit.need.weight_bytes);
     PoolNeed need{.block_bytes = job.kv_block_bytes,

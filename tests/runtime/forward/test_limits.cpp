@@ -55,3 +55,30 @@ TEST_CASE("available memory is the narrowest of the kernel and the control group
     write("sys/fs/cgroup/job/step/memory.max", "700000\n");
     CHECK(available_memory_bytes(root.path()) == 100000);
 }
+
+TEST_CASE("control groups of version 1 limit memory too, also seen from inside a container") {
+    const test::TempDir root;
+    const auto write = [&](const char* path, const std::string& text) {
+        std::filesystem::create_directories((root.path() / path).parent_path());
+        std::ofstream(root.path() / path) << text;
+    };
+    write("proc/meminfo", "MemAvailable:    8000 kB\n");
+    write("proc/self/cgroup", "5:cpuset:/job\n4:cpu,memory:/job/step\n0::/\n");
+    write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    write("sys/fs/cgroup/memory/memory.usage_in_bytes", "123456789\n");
+    CHECK(available_memory_bytes(root.path()) == 8000 * 1024);
+    write("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "3000000\n");
+    write("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "1000000\n");
+    write("sys/fs/cgroup/memory/job/memory.stat", "inactive_file 7\ntotal_inactive_file 250000\n");
+    CHECK(available_memory_bytes(root.path()) == 2250000);
+    write("sys/fs/cgroup/memory/job/step/memory.limit_in_bytes", "900000\n");
+    write("sys/fs/cgroup/memory/job/step/memory.usage_in_bytes", "400000\n");
+    CHECK(available_memory_bytes(root.path()) == 500000);
+    // In a container the path is the host's, and the mount's top is the container's own group.
+    std::filesystem::remove_all(root.path() / "sys/fs/cgroup/memory/job");
+    write("sys/fs/cgroup/memory/memory.limit_in_bytes", "130000000\n");
+    CHECK(available_memory_bytes(root.path()) == 130000000 - 123456789);
+    // A version 1 limit on another controller's path is none of memory's business.
+    write("proc/self/cgroup", "5:cpuset:/job\n");
+    CHECK(available_memory_bytes(root.path()) == 8000 * 1024);
+}
