@@ -3,7 +3,8 @@
 #
 #   setup.sh            what the program needs
 #   setup.sh --tests    also what the tests need
-#   setup.sh --check    changes nothing: tells what is missing (may be joined with --tests)
+#   setup.sh --fuzz     also what the fuzzers need
+#   setup.sh --check    changes nothing: tells what is missing (may be joined with the others)
 #
 # Exit status: 0 everything is there, 64 bad usage, 69 something is missing and this user cannot install it (or --check was
 # given), 70 the installation failed.
@@ -17,15 +18,17 @@ program_packages=(
     catch2
 )
 test_packages=(qemu-user strace python3)
+fuzz_packages=(clang llvm libclang-rt-14-dev libomp-dev python3)
 
 check=no
 packages=("${program_packages[@]}")
 for argument in "$@"; do
     case $argument in
         --tests) packages+=("${test_packages[@]}") ;;
+        --fuzz) packages+=("${fuzz_packages[@]}") ;;
         --check) check=yes ;;
         *)
-            echo "setup: unknown argument '$argument'. Usage: setup.sh [--tests] [--check]" >&2
+            echo "setup: unknown argument '$argument'. Usage: setup.sh [--tests] [--fuzz] [--check]" >&2
             exit 64
             ;;
     esac

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Writes the inputs that the fuzzers begin with: OUT/NAME/*, and OUT/NAME.dict with the words of each format.
+
+    make_seeds.py OUT [MANIFEST]      MANIFEST: a manifest.jsonl of a run, whose lines carry checksums
+"""
+import itertools
+import json
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+DECODER = {
+    "vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 4, "rms_norm_eps": 1e-6, "rope_theta": 1e4, "max_position_embeddings": 128,
+    "tie_word_embeddings": False, "hidden_act": "silu", "torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": [2, 3],
+}
+MOE = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 8, "norm_topk_prob": True,
+       "decoder_sparse_step": 1, "mlp_only_layers": [1], "sliding_window": None, "use_sliding_window": False}
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 64}
+CONFIGS = [
+    {"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", **DECODER, **MOE},
+    {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", **DECODER, "attention_bias": False},
+    {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **DECODER, "rope_scaling": LLAMA3, "mlp_bias": False},
+    {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral", **DECODER, "num_local_experts": 4,
+     "num_experts_per_tok": 2, "sliding_window": None},
+    {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **DECODER, "rope_parameters": {"rope_theta": 5e5, **LLAMA3}},
+    {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **DECODER,
+     "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}},
+    {"architectures": ["GptOssForCausalLM"], "model_type": "gpt_oss"},
+]
+GENERATION = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.0, "eos_token_id": [2, 5],
+              "bos_token_id": 1, "pad_token_id": 0, "repetition_penalty": 1.05, "max_new_tokens": 32}
+
+
+def safetensors_headers():
+    one = {"a": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}
+    two = {"__metadata__": {"format": "pt"}, **one, "b": {"dtype": "BF16", "shape": [4], "data_offsets": [16, 24]}}
+    scalar = {"s": {"dtype": "F16", "shape": [], "data_offsets": [0, 2]}, "t": {"dtype": "U8", "shape": [2], "data_offsets": [2, 4]}}
+    wrong = [{"a": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 8]}},
+             {"a": {"dtype": "F32", "shape": [-1], "data_offsets": [4, 0]}}, {"a": 1}, [], {"a": {"dtype": "Q9"}}]
+    for header, bytes_behind in [(one, 16), (two, 24), (scalar, 4), *[(w, 16) for w in wrong]]:
+        text = json.dumps(header).encode()
+        behind = bytes([bytes_behind // 4])
+        yield b"\0" + behind + text
+        yield b"\1" + behind + len(text).to_bytes(8, "little") + text
+        yield b"\2" + behind + json.dumps({"metadata": {"total_size": 16}, "weight_map": {"a": "m-1.safetensors"}}).encode() + b"\n" + text
+    yield b'\2\0{"weight_map": {"a": "../m.safetensors", "b": "/m"}}\n{}'
+
+
+def model_configs():
+    generation = json.dumps(GENERATION).encode()
+    for config in CONFIGS:
+        yield json.dumps(config).encode() + b"\0" + generation
+    yield json.dumps(CONFIGS[1]).encode()
+
+
+def byte_alphabet():
+    """The 256 names of bytes in byte-level vocabularies."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = itertools.count(256)
+    return [chr(b) if b in printable else chr(next(others)) for b in range(256)]
+
+
+def tokenizers():
+    demo = json.loads((ROOT / "configs/demo/tokenizer.json").read_text())
+    vocab = {name: i for i, name in enumerate(byte_alphabet())}
+    vocab.update({"he": 256, "\u0120a": 257})
+    model = {"type": "BPE", "vocab": vocab, "merges": ["h e", ["\u0120", "a"]], "dropout": None, "unk_token": None,
+             "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+             "ignore_merges": False}
+    special = {"id": 258, "content": "<s>", "single_word": False, "lstrip": False, "rstrip": True, "normalized": False, "special": True}
+    bos = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+           "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [258], "tokens": ["<s>"]}}}
+    split = {"type": "Split", "pattern": {"Regex": r"\p{L}+|\p{N}{1,3}|\s+"}, "behavior": "Isolated", "invert": False}
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    byte_level = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [special], "normalizer": {"type": "NFC"},
+                  "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, level]}, "post_processor": bos,
+                  "decoder": level, "model": model}
+    yield byte_level
+    yield {**byte_level, "pre_tokenizer": {**level, "use_regex": True}, "post_processor": None, "normalizer": None}
+    yield {**byte_level, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+        {"type": "Digits", "individual_digits": True}, {"type": "Punctuation", "behavior": "Isolated"}, {"type": "Whitespace"}, level]},
+        "post_processor": {"type": "Sequence", "processors": [level, bos]}}
+    for behavior in ["Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"]:
+        yield {**byte_level, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{**split, "behavior": behavior, "invert": True}, level]}}
+    pieces = {"<unk>": 0, "<s>": 1, "\u2581": 2, "a": 3, "\u2581a": 4, **{f"<0x{b:02X}>": 5 + b for b in range(256)}}
+    metaspace = {**byte_level, "added_tokens": [{**special, "id": 1}],
+                 "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"},
+                                                                    {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+                 "pre_tokenizer": None, "post_processor": {**bos, "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+                 "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+                                                              {"type": "ByteFallback"}, {"type": "Fuse"},
+                                                              {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+                 "model": {**model, "vocab": pieces, "merges": ["\u2581 a"], "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True}}
+    yield metaspace
+    yield {**metaspace, "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False},
+           "normalizer": None, "decoder": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"}}
+    for other in ["WordPiece", "Unigram"]:
+        yield {**byte_level, "model": {"type": other, "vocab": {}}}
+    yield {**byte_level, "normalizer": {"type": "Lowercase"}}
+    yield {**demo, "model": {**demo["model"], "merges": demo["model"]["merges"][:4]}}
+
+
+def request_lines():
+    for line in (ROOT / "configs/demo/requests.jsonl").read_text().splitlines()[::25]:
+        yield line
+    body = {"model": "m", "prompt": [1, 2, 3], "max_tokens": 5, "n": 2, "temperature": 0.5, "top_p": 0.9, "min_p": 0.1, "top_k": 5,
+            "seed": -3, "stop": ["a", "b"], "stop_token_ids": [4], "logprobs": 3, "echo": True, "ignore_eos": True,
+            "return_token_ids": True, "stream": False, "user": "u", "presence_penalty": 0.5, "frequency_penalty": -0.5,
+            "repetition_penalty": 1.1, "logit_bias": {"5": -100, "6": 1.5}}
+    yield json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/completions", "body": body})
+    yield json.dumps({"id": 7, "note": {"deep": [1, [2, {"x": None}]]}, **body})
+    for name in body:
+        for value in [None, "x", -1, 1e99, [], {}, True, 2**63, [[1]], ["a"], ""]:
+            yield json.dumps({"prompt": "a", name: value})
+    chat = {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+                                       {"role": "assistant", "content": "Yes?"}], "max_completion_tokens": 4, "logprobs": True,
+            "top_logprobs": 2, "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+            "tool_choice": "auto", "chat_template_kwargs": {"enable_thinking": False}, "add_generation_prompt": False,
+            "continue_final_message": True}
+    for text in [chat, {**chat, "messages": []}, {**chat, "messages": [{"role": "user"}]}, {**chat, "messages": "x"}]:
+        yield json.dumps({"custom_id": "c", "method": "POST", "url": "/v1/chat/completions", "body": text})
+    for line in ['{"prompt": "a"', '{"prompt": "a", "prompt": "b"}', "[]", "t plain text", '{"custom_id": "a", "url": "/v2", "body": {}}',
+                 '{"custom_id": 1, "method": "GET", "url": "/v1/completions", "body": 3}', '{"id": "a", "custom_id": "b", "prompt": "x"}',
+                 '{"temprature": 1, "prompt": "x"}', '{"custom_id": "a", "url": "/v1/completions", "body": {"promt": 1}}', '{"prompt": "\\ud800"}']:
+        yield line
+    yield b'{"prompt": "\xff"}'
+    yield "{\"prompt\": " + "[" * 80 + "]" * 80 + "}"
+
+
+def settings_files():
+    yield "model = demo\ninput = a.jsonl\ninput = b.jsonl\nrun-dir = out\nlimit = 5\nseed = 3\nmax-rows = 64\nkv-memory = 64MiB\n"
+    yield "tp = 2\ndp = 2\nep = 4\netp = 1\nreplicas = 1\npp = 1\nbackend = cpu\nisa = avx2\nnumerics = exact\nkv-dtype = f32\n"
+    yield "prefix-cache = off\nthreads = 2\nexchange-rows = 3\nwatchdog = 0\ncost-profile = academic\ninput-format = text\nrecord = logits,router\n"
+    yield "slice = 1/4\ndry-run = true\ncluster = here.json\n# a note\n"
+    for line in ["tpp = 2", "tp = x", "tp", "[section]", "tp = 2\ntp = 4", "kv-memory = 12QB", "kv-memory = 1.5GB", "prefix-cache = maybe",
+                 "isa = sse", "record = all", "slice = 4/4", "slice = a", "max-rows = 0", "config = other.cfg", "= 3", "pp = 2", "kv-dtype = f64"]:
+        yield line + "\n"
+
+
+def manifests():
+    if len(sys.argv) > 2:
+        lines = pathlib.Path(sys.argv[2]).read_text()
+        yield lines
+        yield lines[:-5]
+        yield re.sub('"sum":"0', '"sum":"1', lines)
+        for line in lines.splitlines():
+            yield line + "\n"
+    for line in ['{"entry":"shard"}', "[]", "{", '{"entry":"finished","sum":"0000000000000000"}', "x" * 300]:
+        yield line + "\n"
+
+
+FORMATS = {"safetensors": safetensors_headers, "model_config": model_configs, "tokenizer": tokenizers,
+           "request_line": request_lines, "settings_file": settings_files, "manifest": manifests}
+
+
+def as_bytes(seed):
+    if isinstance(seed, dict):
+        seed = json.dumps(seed)
+    return seed if isinstance(seed, bytes) else seed.encode()
+
+
+def main():
+    out = pathlib.Path(sys.argv[1])
+    for name, seeds in FORMATS.items():
+        folder = out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        words = set()
+        for number, seed in enumerate(map(as_bytes, seeds())):
+            (folder / f"{number:03}").write_bytes(seed)
+            words.update(re.findall(rb'"[\w./<>-]{1,40}"', seed[:20000]) if name != "settings_file"
+                         else [b'"%s"' % word for word in re.findall(rb"[\w-]{2,20}", seed)])
+        lines = [word.decode() if name == "settings_file" else '"\\"' + word.decode()[1:-1] + '\\""' for word in sorted(words)]
+        (out / f"{name}.dict").write_text("\n".join(lines[:600]) + "\n")
+
+
+main()
