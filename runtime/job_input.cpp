@@ -33,6 +33,13 @@ GenerationDefaults job_defaults(const ModelPlan& plan, std::uint64_t seed) {
 
 namespace {
 
+// The chat templates in the model's folder. Chats alone need one: what is wrong with it is theirs to hear.
+std::shared_ptr<const ChatContext> job_chat(const JobSettings& settings) {
+    const bool folder = std::filesystem::is_directory(settings.model);
+    return std::make_shared<const ChatContext>(
+        ChatContext{load_chat_templates(folder ? settings.model : settings.model.parent_path())});
+}
+
 // What this rank's share of the lines came to.
 struct Share {
     std::vector<OrderKey> keys;     // of good requests, by line
@@ -179,6 +186,7 @@ JobInput read_job_input(MpiSession& session, const JobSettings& settings, const 
         input.digest = to_string(index->digest());
         context = {.format = parse_input_format(settings.input_format),
                    .defaults = job_defaults(plan, settings.seed),
+                   .chat = job_chat(settings),
                    .max_positions = plan.max_positions,
                    .vocab_size = plan.vocab_size};
         const LineRange wanted =

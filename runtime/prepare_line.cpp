@@ -52,11 +52,11 @@ std::variant<BlankLine, PreparedRequest, LineError> prepare_line(const InputInde
     const InputLine text = index.read_line(line);
     if (text.too_long) return too_long(index, line);
     if (is_blank(text.text)) return BlankLine{};
-    auto outcome = parse_request_line(text.text, line, context.format, context.defaults);
+    auto outcome = parse_request_line(text.text, line, context.format, context.defaults, context.chat.get());
     if (auto* error = std::get_if<LineError>(&outcome)) return std::move(*error);
     ParsedRequest& parsed = std::get<ParsedRequest>(outcome);
     Request& request = parsed.request;
-    if (parsed.text) encode(tokenizer, scratch, *parsed.text, true, request.prompt);
+    if (parsed.text) encode(tokenizer, scratch, *parsed.text, parsed.add_special, request.prompt);
     LineError error = check_prompt(request, context);
     if (!error.code.empty()) {
         error.metadata = std::move(parsed.metadata);

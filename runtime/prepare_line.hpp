@@ -1,9 +1,11 @@
 // One line of the input on its way to the scheduler: parsed, tokenized and checked against the model.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <variant>
 
+#include "runtime/job/chat_request.hpp"
 #include "runtime/job/input_index.hpp"
 #include "runtime/job/request_file.hpp"
 #include "runtime/model/model_plan.hpp"
@@ -23,6 +25,7 @@ struct BlankLine {};
 struct LineContext {
     InputFormat format = InputFormat::jsonl;
     GenerationDefaults defaults;
+    std::shared_ptr<const ChatContext> chat{};  // null: chats are errors
     int max_positions = 0;
     int vocab_size = 0;
 };

@@ -18,6 +18,9 @@ struct Field {
 
 // In alphabetical order.
 constexpr Field kFields[] = {
+    {"add_generation_prompt", false, true},
+    {"chat_template_kwargs", false, true},
+    {"continue_final_message", false, true},
     {"echo", true, false},
     {"frequency_penalty", true, true},
     {"ignore_eos", true, true},
@@ -38,6 +41,8 @@ constexpr Field kFields[] = {
     {"stop_token_ids", true, true},
     {"stream", true, true},
     {"temperature", true, true},
+    {"tool_choice", false, true},
+    {"tools", false, true},
     {"top_k", true, true},
     {"top_logprobs", false, true},
     {"top_p", true, true},

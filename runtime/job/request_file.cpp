@@ -1,7 +1,8 @@
 // Parsing of request lines. Whatever a line holds, the answer is a value: a request, or an error with a sentence.
 //
 // Codes: invalid_utf8, invalid_json, duplicate_member, invalid_line, invalid_id, duplicate_id, unsupported_method,
-// unsupported_url, missing_field, unsupported_field, invalid_type, invalid_value.
+// unsupported_url, missing_field, unsupported_field, invalid_type, invalid_value; of chats also those of
+// chat_request.cpp.
 #include "runtime/job/request_file.hpp"
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/base/error.hpp"
+#include "runtime/job/chat_request.hpp"
 #include "runtime/job/json_text.hpp"
 #include "runtime/job/line_json.hpp"
 #include "runtime/job/request_settings.hpp"
@@ -65,27 +67,29 @@ void check_envelope(const Json& line) {
     const Json* url = given(line, "url");
     if (!url) bad("missing_field", "The batch line has no url; write \"url\": \"/v1/completions\".");
     const std::string& path = text_of(*url, "url");
-    if (path == "/v1/chat/completions") {
-        bad("unsupported_url",
-            "Chat requests (/v1/chat/completions) are not supported by this version. Render the messages with the "
-            "model's chat "
-            "template and send the text to /v1/completions.");
+    if (path != "/v1/completions" && path != "/v1/chat/completions") {
+        bad("unsupported_url", "url is {}; requests go to /v1/completions or /v1/chat/completions.", shown(path));
     }
-    if (path != "/v1/completions") bad("unsupported_url", "url is {}; requests go to /v1/completions.", shown(path));
     const Json* body = given(line, "body");
-    if (!body) bad("missing_field", "The batch line has no body; it holds the prompt and the settings.");
+    if (!body)
+        bad("missing_field", "The batch line has no body; it holds the prompt or the messages, and the settings.");
     if (!body->is_object()) bad("invalid_type", "body must be an object; it is {}.", shown_value(*body));
 }
 
-void read_batch_line(const Json& line, ParsedRequest& parsed) {
+void read_batch_line(const Json& line, std::string_view text, const ChatContext* chat, ParsedRequest& parsed) {
     parsed.request.id = id_of(line, "custom_id");
     if (given(line, "custom_id") && !line["custom_id"].is_string())
         bad("invalid_type", "custom_id must be a string; it is {}.", parsed.request.id);
     check_envelope(line);
     const Json& body = line["body"];
-    check_fields(body, Endpoint::completions);
-    read_settings(body, Endpoint::completions, parsed);
-    read_prompt(body, parsed);
+    const bool is_chat = line["url"] == "/v1/chat/completions";
+    const Endpoint endpoint = is_chat ? Endpoint::chat : Endpoint::completions;
+    check_fields(body, endpoint);
+    read_settings(body, endpoint, parsed);
+    if (is_chat)
+        read_conversation(body, text, chat, parsed);
+    else
+        read_prompt(body, parsed);
 }
 
 void read_prompt_line(const Json& line, ParsedRequest& parsed) {
@@ -108,7 +112,7 @@ void read_prompt_line(const Json& line, ParsedRequest& parsed) {
     read_prompt(line, parsed);
 }
 
-void read_line(std::string_view text, InputFormat format, ParsedRequest& parsed) {
+void read_line(std::string_view text, InputFormat format, const ChatContext* chat, ParsedRequest& parsed) {
     if (const std::size_t place = first_bad_utf8(text); place != text.size()) {
         bad("invalid_utf8", "Byte {} of the line (0x{:02x}) is no valid UTF-8. Convert the file to UTF-8.", place + 1,
             static_cast<unsigned char>(text[place]));
@@ -123,7 +127,7 @@ void read_line(std::string_view text, InputFormat format, ParsedRequest& parsed)
             "The line is not a JSON object. Give {{\"prompt\": ...}} or an OpenAI batch line, or say --input-format "
             "text.");
     if (line.contains("body") || line.contains("url") || line.contains("method")) {
-        read_batch_line(line, parsed);
+        read_batch_line(line, text, chat, parsed);
     } else {
         read_prompt_line(line, parsed);
     }
@@ -138,7 +142,7 @@ InputFormat parse_input_format(std::string_view name) {
 }
 
 std::variant<ParsedRequest, LineError> parse_request_line(std::string_view text, std::int64_t line, InputFormat format,
-                                                          const GenerationDefaults& defaults) {
+                                                          const GenerationDefaults& defaults, const ChatContext* chat) {
     ParsedRequest parsed;
     Request& request = parsed.request;
     request.line = line;
@@ -151,7 +155,7 @@ std::variant<ParsedRequest, LineError> parse_request_line(std::string_view text,
     request.repetition_penalty = defaults.repetition_penalty;
     request.seed = defaults.seed;
     try {
-        read_line(text, format, parsed);
+        read_line(text, format, chat, parsed);
     } catch (const BadLine& bad_line) {
         return LineError{line, request.id, bad_line.code, bad_line.sentence, parsed.metadata};
     }
@@ -162,13 +166,14 @@ std::variant<ParsedRequest, LineError> parse_request_line(std::string_view text,
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r") == std::string_view::npos; }
 
 LineError duplicate_id(std::string_view id, std::int64_t line, std::int64_t first_line, std::string metadata) {
-    return {.line = line,
-            .id = std::string(id),
-            .code = "duplicate_id",
-            .sentence = fmt::format("The id {} was already used in line {}; ids must be unique, since answers and random "
-                                    "numbers hang on them.",
-                                    shown(request_name(id, line)), first_line),
-            .metadata = std::move(metadata)};
+    return {
+        .line = line,
+        .id = std::string(id),
+        .code = "duplicate_id",
+        .sentence = fmt::format("The id {} was already used in line {}; ids must be unique, since answers and random "
+                                "numbers hang on them.",
+                                shown(request_name(id, line)), first_line),
+        .metadata = std::move(metadata)};
 }
 
 }  // namespace argosy

@@ -17,6 +17,8 @@ enum class InputFormat {
     text,   // every line is a prompt
 };
 
+struct ChatContext;  // runtime/job/chat_request.hpp
+
 // What a body is sent to; it decides which fields it may have. Prompt lines have the fields of completions.
 enum class Endpoint {
     completions,  // /v1/completions
@@ -44,6 +46,7 @@ struct GenerationDefaults {
 struct ParsedRequest {
     Request request;
     std::optional<std::string> text{};  // set: the prompt as text, request.prompt is empty
+    bool add_special = true;            // the text wants the tokens that begin a text; false: it holds them already
     std::string model{};                // the body's model, as given; empty when none
     std::string metadata{};             // JSON object of a prompt line's members that are not ours; empty: none
     bool operator==(const ParsedRequest&) const = default;
@@ -62,8 +65,10 @@ struct LineError {
 
 // A line as InputIndex::read_line gives it: without its end. Never throws for what a line holds. Blank lines are not
 // lines of work: the caller skips them with is_blank().
+// Chats are rendered by the templates of `chat`; without it they are errors.
 std::variant<ParsedRequest, LineError> parse_request_line(std::string_view text, std::int64_t line, InputFormat format,
-                                                          const GenerationDefaults& defaults);
+                                                          const GenerationDefaults& defaults,
+                                                          const ChatContext* chat = nullptr);
 
 // True when nothing but spaces and tabs stands in it.
 bool is_blank(std::string_view text);

@@ -4,48 +4,13 @@
 #include <algorithm>
 #include <set>
 
+#include "runtime/job/answer_json.hpp"
+#include "runtime/job/chat_response.hpp"
 #include "runtime/job/json_text.hpp"
 
 namespace argosy {
 
 namespace {
-
-void append_member(std::string& out, std::string_view name) {
-    if (out.back() != '{') out += ',';
-    append_json_string(out, name);
-    out += ':';
-}
-
-void append_ids(std::string& out, const std::vector<std::int32_t>& ids) {
-    out += '[';
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-        if (i > 0) out += ',';
-        append_json_number(out, static_cast<std::int64_t>(ids[i]));
-    }
-    out += ']';
-}
-
-// A token's text as a name. Part of a character cannot be written as text: its bytes are spelt out, as OpenAI does.
-std::string token_name(std::string_view token) {
-    if (is_utf8(token)) return std::string(token);
-    constexpr char kHex[] = "0123456789abcdef";
-    std::string name = "bytes:";
-    for (const char byte : token) {
-        const auto value = static_cast<unsigned char>(byte);
-        name += {'\\', 'x', kHex[value >> 4], kHex[value & 15]};
-    }
-    return name;
-}
-
-template <class Item, class Append>
-void append_list(std::string& out, const std::vector<Item>& items, Append append) {
-    out += '[';
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        if (i > 0) out += ',';
-        append(items[i]);
-    }
-    out += ']';
-}
 
 void append_top(std::string& out, const TokenLogprob& entry) {
     if (!entry.logprob) {
@@ -113,19 +78,6 @@ void append_choice(std::string& out, const RequestResult& result, const Choice& 
     out += '}';
 }
 
-void append_usage(std::string& out, const RequestResult& result) {
-    const auto prompt = static_cast<std::int64_t>(result.prompt_token_ids.size());
-    std::int64_t completion = 0;
-    for (const Choice& choice : result.choices) completion += static_cast<std::int64_t>(choice.token_ids.size());
-    out += "{\"prompt_tokens\":";
-    append_json_number(out, prompt);
-    out += ",\"completion_tokens\":";
-    append_json_number(out, completion);
-    out += ",\"total_tokens\":";
-    append_json_number(out, prompt + completion);
-    out += '}';
-}
-
 void append_head(std::string& out, const std::string& name) {
     append_member(out, "id");
     append_json_string(out, "batch_req_" + name);
@@ -143,15 +95,8 @@ void append_tail(std::string& out, const std::string& metadata) {
     out += '}';
 }
 
-}  // namespace
-
-std::string response_line(const RequestResult& result) {
-    const std::string name = request_name(result.id, result.line);
-    std::string out = "{";
-    append_head(out, name);
-    out += "{\"status_code\":200,\"request_id\":";
-    append_json_string(out, name);
-    out += ",\"body\":{";
+void append_completion_body(std::string& out, const RequestResult& result, const std::string& name) {
+    out += '{';
     append_member(out, "id");
     append_json_string(out, "cmpl-" + name);
     append_member(out, "object");
@@ -164,7 +109,20 @@ std::string response_line(const RequestResult& result) {
     append_list(out, result.choices, [&](const Choice& choice) { append_choice(out, result, choice); });
     append_member(out, "usage");
     append_usage(out, result);
-    out += "}},\"error\":null";
+    out += '}';
+}
+
+}  // namespace
+
+std::string response_line(const RequestResult& result) {
+    const std::string name = request_name(result.id, result.line);
+    std::string out = "{";
+    append_head(out, name);
+    out += "{\"status_code\":200,\"request_id\":";
+    append_json_string(out, name);
+    out += ",\"body\":";
+    result.chat ? append_chat_body(out, result) : append_completion_body(out, result, name);
+    out += "},\"error\":null";
     append_tail(out, result.metadata);
     return out;
 }
