@@ -212,7 +212,6 @@ std::int32_t choose(const Row& row) {
 // The logit of a token as penalties and bias leave it.
 float adjusted_logit(float x, const SampleRow& want, const AdjustedToken& token) {
     x = clean(x);
-    if (x == -kInfinity) return x;
     const bool seen = token.in_prompt || token.generated > 0;
     if (seen && want.repetition_penalty != 1) x = x > 0 ? x / want.repetition_penalty : x * want.repetition_penalty;
     if (token.generated > 0) {

@@ -80,7 +80,6 @@ Values adjusted(Values x, const SampleRow& row) {
     for (int i = 0; i < row.adjusted_count; ++i) {
         const AdjustedToken& token = row.adjusted[i];
         float& logit = x[static_cast<std::size_t>(token.id)];
-        if (logit == -__builtin_inff()) continue;
         if (row.repetition_penalty != 1 && (token.in_prompt || token.generated > 0))
             logit = logit > 0 ? logit / row.repetition_penalty : logit * row.repetition_penalty;
         if (token.generated > 0) {
