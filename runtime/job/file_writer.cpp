@@ -18,7 +18,7 @@ constexpr std::size_t kBufferBytes = 1 << 18;
 
 [[noreturn]] void cannot(const char* verb, const std::string& path) {
     const int code = errno;
-    const char* advice = code == ENOSPC || code == EDQUOT
+    const char* advice = code == ENOSPC || code == EDQUOT || code == EFBIG
                              ? "Free space or raise the quota, and start the same command again"
                              : "Check the folder and its permissions, and start the same command again";
     fail(ErrorKind::system, "{} cannot be {}: {}. {}; results that are on the disk stay.", path, verb,

@@ -18,7 +18,7 @@ constexpr std::int64_t kSecond_ns = 1'000'000'000;
 }  // namespace
 
 std::int64_t seal_interval_ns(std::int64_t age_ns) {
-    return std::clamp<std::int64_t>(age_ns / 16, kSecond_ns, 30 * kSecond_ns);
+    return std::clamp<std::int64_t>(age_ns / 16, kSecond_ns / 2, 30 * kSecond_ns);
 }
 
 ShardWriter::ShardWriter(std::filesystem::path folder, int start, int rank, std::int64_t now_ns)

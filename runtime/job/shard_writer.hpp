@@ -16,7 +16,7 @@ inline constexpr std::int64_t kShardRowsMax = 4096;
 inline constexpr std::int64_t kShardBytesMax = 8 << 20;  // of its columns, before packing
 
 // How long a finished request waits for its shard at most, when the run has that age: a sixteenth of the age, but at
-// least 1 s and at most 30 s. A death then costs no more than a sixteenth of the work done, and long jobs write few
+// least 0.5 s and at most 30 s. A death then costs no more than a sixteenth of the work done, and long jobs write few
 // files.
 std::int64_t seal_interval_ns(std::int64_t age_ns);
 

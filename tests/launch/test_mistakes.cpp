@@ -15,6 +15,7 @@
 #include <sstream>
 #include <thread>
 
+#include "runtime/job/manifest.hpp"
 #include "tests/launch/run_program.hpp"
 #include "tests/support/shared_data.hpp"
 
@@ -330,7 +331,7 @@ TEST_CASE("run directories that cannot be used are refused and not touched") {
             INFO(first.err);
             REQUIRE(first.status == 0);
             const std::string before =
-                fingerprint(place.work / "run/parts") + read_text(place.work / "run/responses.jsonl");
+                fingerprint(place.work / "run/shards") + read_text(place.work / "run/responses.jsonl");
 
             const ProgramResult other = run_at(place, ranks, run_words(place, "run", "b.jsonl"));
             INFO(other.err);
@@ -351,7 +352,7 @@ TEST_CASE("run directories that cannot be used are refused and not touched") {
             CHECK(again.out.find("COST") != std::string::npos);
             CHECK(sentences_of(again).empty());
             CHECK(fs::last_write_time(place.work / "run/responses.jsonl") == written);
-            CHECK(fingerprint(place.work / "run/parts") + read_text(place.work / "run/responses.jsonl") == before);
+            CHECK(fingerprint(place.work / "run/shards") + read_text(place.work / "run/responses.jsonl") == before);
         }
         check_nothing_left(place);
     }
@@ -444,14 +445,8 @@ struct DisturbedJob {
 
     // Answers stored so far, by all ranks.
     std::size_t stored() const {
-        std::size_t lines = 0;
-        std::error_code none;
-        for (fs::directory_iterator entry(run() / "parts", none); !none && entry != fs::directory_iterator();
-             entry.increment(none)) {
-            const std::string text = read_text(entry->path());
-            lines += static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-        }
-        return lines;
+        const auto manifest = read_manifest(run());
+        return manifest ? static_cast<std::size_t>(manifest->stored()) : 0;
     }
 
     // Starts the job, calls disturb() in the midst of its steps, and waits for its end. `seconds`: from there to the
@@ -463,7 +458,7 @@ struct DisturbedJob {
         words.insert(words.end(), layout.begin(), layout.end());
         auto job = std::async(std::launch::async,
                               [&] { return run_at(place, ranks, run_words(place, "run", "in.jsonl", words)); });
-        // Not before answers are on the disk, which is so a second after the first was finished.
+        // Not before answers are on the disk, which is so a moment after the first was finished.
         while (stored() == 0 && job.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready) {
         }
         const auto start = std::chrono::steady_clock::now();

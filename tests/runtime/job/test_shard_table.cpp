@@ -164,8 +164,8 @@ TEST_CASE("a sealed shard is whole, and whatever happens to it later is noticed"
         errors += std::holds_alternative<LineError>(answers.back()) ? 1 : 0;
         writer.add(answers.back(), 100 * kSecond);
     }
-    CHECK_FALSE(writer.due(100 * kSecond + kSecond - 1));
-    CHECK(writer.due(101 * kSecond));
+    CHECK_FALSE(writer.due(100 * kSecond + kSecond / 2 - 1));
+    CHECK(writer.due(100 * kSecond + kSecond / 2));
     const auto entry = writer.seal();
     REQUIRE(entry);
     CHECK(entry->name == "002-00017-000001.h5");
@@ -220,7 +220,7 @@ TEST_CASE("a shard is due by rows and by bytes, whatever the time") {
     CHECK_FALSE(bytes.due(0));
     bytes.add(LineError{.line = 2, .sentence = std::string(10000, 'x')}, 0);
     CHECK(bytes.due(0));
-    CHECK(seal_interval_ns(0) == 1'000'000'000);
+    CHECK(seal_interval_ns(0) == 500'000'000);
     CHECK(seal_interval_ns(160'000'000'000) == 10'000'000'000);
     CHECK(seal_interval_ns(std::int64_t{1} << 60) == 30'000'000'000);
 }
