@@ -31,6 +31,7 @@ struct InspectArguments {
     int ep = 0;
     int etp = 1;
     std::vector<std::string> tokenize;  // files whose lines are shown as tokens
+    std::vector<std::string> render;    // files of requests whose prompts are shown as text
     bool help = false;
 };
 InspectArguments parse_inspect_options(const std::vector<std::string>& arguments);

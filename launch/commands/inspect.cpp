@@ -7,6 +7,9 @@
 #include "launch/commands/commands.hpp"
 #include "launch/install_paths.hpp"
 #include "launch/options.hpp"
+#include "runtime/job/chat_request.hpp"
+#include "runtime/job/input_index.hpp"
+#include "runtime/job/request_file.hpp"
 #include "runtime/model/checkpoint.hpp"
 #include "runtime/model/families.hpp"
 #include "runtime/model/inspect.hpp"
@@ -36,6 +39,29 @@ void print_tokens(const fs::path& folder, const std::string& file) {
     }
 }
 
+// Every request line of `file`: a head with its number and name, then its prompt as the tokenizer would get it, or why
+// there is none.
+void print_prompts(const fs::path& model, const std::string& file) {
+    const fs::path folder = fs::is_directory(model) ? model : model.parent_path();
+    const ChatContext chat{load_chat_templates(folder)};
+    const InputIndex index({file}, fs::temp_directory_path());
+    for (std::int64_t line = 1; line <= index.line_count(); ++line) {
+        const InputLine text = index.read_line(line);
+        if (text.too_long || is_blank(text.text)) continue;
+        const auto outcome = parse_request_line(text.text, line, InputFormat::jsonl, {}, &chat);
+        if (const auto* error = std::get_if<LineError>(&outcome)) {
+            std::printf("--- line %lld %s: %s: %s\n", static_cast<long long>(line), error->id.c_str(),
+                        error->code.c_str(), error->sentence.c_str());
+            continue;
+        }
+        const ParsedRequest& parsed = std::get<ParsedRequest>(outcome);
+        std::printf("--- line %lld %s\n", static_cast<long long>(line), parsed.request.id.c_str());
+        if (parsed.text) std::fwrite(parsed.text->data(), 1, parsed.text->size(), stdout);
+        for (const std::int32_t id : parsed.request.prompt) std::printf("%d ", id);
+        std::printf("\n");
+    }
+}
+
 }  // namespace
 
 int inspect_command(const std::vector<std::string>& arguments) {
@@ -47,6 +73,10 @@ int inspect_command(const std::vector<std::string>& arguments) {
     const fs::path model = options.model.empty() ? demo_dir() : options.model;
     if (!options.tokenize.empty()) {
         for (const std::string& file : options.tokenize) print_tokens(model, file);
+        return 0;
+    }
+    if (!options.render.empty()) {
+        for (const std::string& file : options.render) print_prompts(model, file);
         return 0;
     }
     const ModelPlan plan = plan_model(model);
