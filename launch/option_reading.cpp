@@ -25,7 +25,7 @@ void fail_parsing(const po::error& error, const po::options_description& table, 
     if (const auto* unknown = dynamic_cast<const po::unknown_option*>(&error)) {
         std::string word = unknown->get_option_name();
         while (!word.empty() && word.front() == '-') word.erase(word.begin());
-        fail(ErrorKind::usage, "{} has no option \"{}\".{} Every option stands in --help.", where, word,
+        fail(ErrorKind::usage, "{} has no option \"{}\".{} Every option stands in --help.", where, word.substr(0, 60),
              nearest_option(word, table));
     }
     if (dynamic_cast<const po::too_many_positional_options_error*>(&error) != nullptr) {

@@ -1,4 +1,6 @@
 // Fuzzes the header of a safetensors file and the index of a checkpoint of several files.
+#include <algorithm>
+
 #include "runtime/model/safetensors.hpp"
 #include "tests/fuzz/fuzz_input.hpp"
 
@@ -23,8 +25,11 @@ void raw_file(std::string_view bytes, std::int64_t data_bytes) {
     const std::int64_t file_bytes = static_cast<std::int64_t>(bytes.size()) + data_bytes;
     const std::int64_t header = safetensors_header_bytes(bytes, file_bytes);
     if (header < 0 || header > file_bytes) std::abort();
+    // As the reader of headers does: no more is passed on than the header, and it may end before.
+    const std::string prefix(bytes.substr(0, static_cast<std::size_t>(kSafetensorsLengthBytes + header)));
+    if (static_cast<std::int64_t>(prefix.size()) < std::min(kSafetensorsLengthBytes + header, file_bytes)) return;
     CheckpointHeaders headers;
-    headers.files.push_back({.name = std::string(kCheckpointSingle), .bytes = file_bytes, .prefix = std::string(bytes)});
+    headers.files.push_back({.name = std::string(kCheckpointSingle), .bytes = file_bytes, .prefix = prefix});
     parse_checkpoint(headers);
 }
 
