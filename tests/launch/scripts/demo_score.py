@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Scores a run of the demo: demo_score.py configs/demo RESPONSES. Prints the tasks solved by kind.
 
-Exit status 1 if a request has no answer (chats aside, which may have an error record), answers are not in the order of the requests,
+Exit status 1 if a request has no answer, answers are not in the order of the requests,
 or fewer tasks are solved than the exact mode can lose to almost equal tokens.
 """
 import collections
@@ -31,10 +31,11 @@ for request in requests:
     name = request["custom_id"]
     response = by_id.get(name, {})
     if response.get("error") or not response.get("response"):
-        if not name.startswith("chat-"):
-            problems.append(f"{name}: {response.get('error') or 'no response'}")
+        problems.append(f"{name}: {response.get('error') or 'no response'}")
         continue
     choices = response["response"]["body"]["choices"]
+    if name.startswith("chat-") and not choices[0]["message"]["content"].strip():
+        problems.append(f"{name}: an empty answer")
     if len(choices) != request["body"].get("n", 1):
         problems.append(f"{name}: {len(choices)} choices")
     if name in answers:
