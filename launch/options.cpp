@@ -13,7 +13,8 @@ namespace {
 
 // Values as they are typed; JobSettings gets them after checking.
 struct Typed {
-    std::string model, run_dir, kv_dtype = "bf16", kv_memory, record, config, prefix_cache = "on", weights, slice;
+    std::string model, run_dir, kv_dtype = "bf16", kv_memory, record, config, prefix_cache = "on", ledger = "on",
+                                weights, slice;
     std::vector<std::string> input;
 };
 
@@ -60,6 +61,8 @@ void add_around(po::options_description& group, JobSettings& s, Typed& t) {
          "machine's limits was reached")  //
         ("watchdog", number(s.watchdog_s),
          "seconds without progress after which a rank ends the job, 0 for never (default 300)")  //
+        ("ledger", po::value(&t.ledger)->value_name("on|off"),
+         "off: no account of where the time went, to see what keeping one costs (default on)")  //
         ("config", po::value(&t.config)->value_name("FILE"),
          "settings as NAME = VALUE lines; the command line goes first");
 }
@@ -146,6 +149,7 @@ void check_common(JobSettings& s, const Typed& t) {
         check_number(s.kv_memory_bytes, 1, std::int64_t{1} << 60, "--kv-memory");
     }
     s.prefix_cache = parse_switch(t.prefix_cache, "--prefix-cache");
+    s.ledger = parse_switch(t.ledger, "--ledger");
     check_number(s.max_rows, 1, 65536, "--max-rows");
     check_number(s.exchange_rows, 0, 65536, "--exchange-rows");
     check_number(s.threads, 0, 4096, "--threads");
@@ -229,12 +233,13 @@ InspectArguments parse_inspect_options(const std::vector<std::string>& arguments
                                   kHelpColumns);
     table.add_options()  //
         ("model", po::value(&model)->value_name("DIR"),
-         "folder of the model or a config.json; may stand without --model")                                         //
-        ("dp", number(inspect.dp), "bytes per rank for this many data-parallel groups (default 1)")                 //
-        ("tp", number(inspect.tp), "... tensor-parallel ranks (default 1)")                                         //
-        ("ep", number(inspect.ep), "... expert-parallel groups (default dp x tp / etp)")                            //
-        ("etp", number(inspect.etp), "... ranks that split each expert (default 1)")                                //
-        ("tokenize", po::value(&inspect.tokenize)->value_name("FILE"), "print the token ids of each line of FILE")  //
+         "folder of the model or a config.json; may stand without --model")                                          //
+        ("dp", number(inspect.dp), "bytes per rank for this many data-parallel groups (default 1)")                  //
+        ("tp", number(inspect.tp), "... tensor-parallel ranks (default 1)")                                          //
+        ("ep", number(inspect.ep), "... expert-parallel groups (default dp x tp / etp)")                             //
+        ("etp", number(inspect.etp), "... ranks that split each expert (default 1)")                                 //
+        ("tokenize", po::value(&inspect.tokenize)->value_name("FILE"), "print the token ids of each line of FILE")   //
+        ("render", po::value(&inspect.render)->value_name("FILE"), "print the prompt of each request line of FILE")  //
         ("help", po::bool_switch(&inspect.help), "this text");
     po::positional_options_description positions;
     positions.add("model", 1);
@@ -253,6 +258,9 @@ std::string inspect_help() {
     return "argosy inspect MODEL: what a model is, from its folder or from its config.json alone\n\n"
            "  --dp N --tp N --ep N --etp N   bytes per rank in this layout\n"
            "  --tokenize FILE                print the token ids of each line of FILE\n"
+           "  --render FILE                  print the prompt that each request line of FILE becomes, chats by the "
+           "model's\n"
+           "                                 template\n"
            "  --help                         this text\n";
 }
 
@@ -302,6 +310,7 @@ std::string effective_config(const JobSettings& s) {
     line("threads", std::to_string(s.threads));
     line("seed", std::to_string(s.seed));
     line("watchdog", std::to_string(s.watchdog_s));
+    if (!s.ledger) line("ledger", "off");
     if (!s.cost_profile.empty()) line("cost-profile", s.cost_profile);
     if (!s.cluster.empty()) line("cluster", s.cluster);
     return text;

@@ -50,7 +50,7 @@ std::string cpu_name() {
 }  // namespace
 
 void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups, const JobSetup& job,
-                  const LoadedWeights& loaded, const ModelRunner& runner, const Engine& engine, const NodeWaits& waits,
+                  const LoadedWeights& loaded, const ModelRunner& runner, const Engine& engine, const NodeWaits* waits,
                   AccountClock& clock) {
     ledger.rank = session.rank();
     ledger.threads = job.stream.threads;
@@ -95,7 +95,7 @@ void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups,
     set(Witness::limit_decode_us, static_cast<std::int64_t>(meter.limit_ns(Phase::decode) / 1e3));
     set(Witness::kernels_isa, isa_id(job.ops->name));
     set(Witness::threads, job.stream.threads);
-    set_blame(ledger, entries_of(waits.blames()));
+    if (waits != nullptr) set_blame(ledger, entries_of(waits->blames()));
     take_clock(ledger, clock, monotonic_ns());
 }
 

@@ -15,9 +15,10 @@
 
 namespace argosy {
 
-// Fills what the ledger says beside time and tokens: traffic, memory, witnesses. The clock is read last.
+// Fills what the ledger says beside time and tokens: traffic, memory, witnesses, whom the rank waited for (waits may be
+// null). The clock is read last.
 void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups, const JobSetup& job,
-                  const LoadedWeights& loaded, const ModelRunner& runner, const Engine& engine, const NodeWaits& waits,
+                  const LoadedWeights& loaded, const ModelRunner& runner, const Engine& engine, const NodeWaits* waits,
                   AccountClock& clock);
 
 // Ledgers of all ranks, on every rank. Collective.

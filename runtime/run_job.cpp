@@ -110,7 +110,11 @@ class Job {
     void load() {
         groups_ = make_groups(session_, setup_.layout);
         memory_ = std::make_unique<NodeMemory>(session_);
-        waits_ = std::make_unique<NodeWaits>(session_, groups_, *memory_, clock_);
+        if (settings_.ledger) {
+            waits_ = std::make_unique<NodeWaits>(session_, groups_, *memory_, clock_);
+        } else {
+            clock_.stand_still(monotonic_ns());
+        }
         start_watchdog();
         loaded_ = load_weights(session_, setup_.layout, *memory_, setup_.plan, setup_.source, *setup_.ops, clock_);
     }
@@ -195,7 +199,7 @@ class Job {
         if (recorder_) recorder_->write(settings_.run_dir / "record", session_.rank());
         results_.close(setup_.input, finished);
         if (first()) count(ledger_, Witness::requests_failed, static_cast<std::int64_t>(setup_.input.errors.size()));
-        close_ledger(ledger_, session_, groups_, setup_, loaded_, *runner_, *engine_, *waits_, clock_);
+        close_ledger(ledger_, session_, groups_, setup_, loaded_, *runner_, *engine_, waits_.get(), clock_);
         std::vector<RankLedger> ledgers = gather_ledgers(session_, ledger_);
         std::vector<RequestUse> uses = collect_uses(session_.world(), uses_);
         leave();

@@ -97,6 +97,11 @@ std::int64_t monotonic_ns() {
 }
 
 void AccountClock::settle(std::int64_t now_ns) {
+    if (!ticking_) {
+        totals_ns_[static_cast<int>(Phase::none)][static_cast<int>(Account::other)] += now_ns - since_ns_;
+        since_ns_ = now_ns;
+        return;
+    }
     const std::int64_t stretch_ns = now_ns - since_ns_;
     totals_ns_[static_cast<int>(phase_)][static_cast<int>(current_)] += stretch_ns;
     if (stretch_ns > longest_.ns) longest_ = {stretch_ns, current_};

@@ -62,11 +62,17 @@ class AccountClock {
 
     // Ends the current account at now_ns and begins `next`; returns the account that ended.
     Account switch_to(Account next, std::int64_t now_ns);
-    Account switch_to(Account next) { return switch_to(next, monotonic_ns()); }
+    Account switch_to(Account next) { return switch_to(next, ticking_ ? monotonic_ns() : since_ns_); }
 
     // Work from here on is for prefill, decode or neither.
     void set_phase(Phase phase, std::int64_t now_ns);
-    void set_phase(Phase phase) { set_phase(phase, monotonic_ns()); }
+    void set_phase(Phase phase) { set_phase(phase, ticking_ ? monotonic_ns() : since_ns_); }
+
+    // From now on switches read no time, and all of it goes to `other`: to see what the ledger itself costs.
+    void stand_still(std::int64_t now_ns) {
+        settle(now_ns);
+        ticking_ = false;
+    }
 
     Account current() const { return current_; }
     Phase phase() const { return phase_; }
@@ -102,6 +108,7 @@ class AccountClock {
     std::int64_t since_ns_;
     Account current_;
     Phase phase_ = Phase::none;
+    bool ticking_ = true;
     int expert_ = -1;
     Stretch longest_;
     Totals totals_ns_{};

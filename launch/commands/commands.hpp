@@ -16,6 +16,7 @@ struct Command {
 
 int run_command(const std::vector<std::string>& arguments);
 int bench_command(const std::vector<std::string>& arguments);
+int report_command(const std::vector<std::string>& arguments);
 int export_command(const std::vector<std::string>& arguments);
 int probe_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);

@@ -174,6 +174,35 @@ TEST_CASE("requests carry their recomputed rows, and a stopped run's unanswered 
     check_costs(report, stopped, answered, false);
 }
 
+TEST_CASE("the stored report is printed again, as text or JSON") {
+    const TempDir temp;
+    write_text(temp.path() / "requests.jsonl", requests_of(3, 4));
+    const std::string run_dir = (temp.path() / "run").string();
+    const auto run = [](const std::vector<std::string>& arguments) {
+        return run_program({.arguments = arguments, .ranks = 0, .environment = {}, .before = {}, .timeout_s = 60});
+    };
+    const ProgramResult missing = run({"report", run_dir});
+    CHECK(missing.status == 64);
+    CHECK_THAT(missing.err, Catch::Matchers::Contains("There is no report"));
+    const ProgramResult first =
+        run({"run", "--input", (temp.path() / "requests.jsonl").string(), "--run-dir", run_dir});
+    REQUIRE(first.status == 0);
+    const ProgramResult text = run({"report", run_dir});
+    CHECK(text.status == 0);
+    CHECK(text.out == read_text(temp.path() / "run/report.txt"));
+    CHECK(text.out.rfind("COST  VALID", 0) == 0);
+    CHECK(json::parse(run({"report", "--json", "--run-dir", run_dir}).out) == read_report(temp.path() / "run"));
+    CHECK_THAT(run({"report"}).err, Catch::Matchers::Contains("wants the run directory"));
+    // Without a ledger all time is in one account, and the bill still adds up.
+    const ProgramResult off = run({"run", "--input", (temp.path() / "requests.jsonl").string(), "--run-dir",
+                                   (temp.path() / "off").string(), "--ledger", "off"});
+    REQUIRE(off.status == 0);
+    const json report = read_report(temp.path() / "off");
+    CHECK(report.at("bill").at("valid") == true);
+    CHECK(account_ns(report.at("ranks").at(0), "experts") == 0);
+    CHECK(account_ns(report.at("ranks").at(0), "other") > account_ns(report.at("ranks").at(0), "launch") / 100);
+}
+
 TEST_CASE("a rank that is stopped for 2 s is waited for and blamed for 2 s by each of the others") {
     for (const auto& [ranks, stopped, layout] :
          {std::tuple{2, 1, "--tp 2"}, std::tuple{4, 2, "--dp 2 --tp 2"}, std::tuple{4, 0, "--ep 4"}}) {

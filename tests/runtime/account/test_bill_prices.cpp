@@ -1,6 +1,10 @@
 // Prices that others published, reproduced by the bill's own functions: one bill, four conventions, and rows of public
 // measurements.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <fstream>
+#include <set>
 
 #include "runtime/account/money.hpp"
 #include "tests/runtime/account/random_ledgers.hpp"
@@ -74,6 +78,65 @@ TEST_CASE("published prices per million follow from rate and price") {
           "1.59");  // InferenceX, total, DeepSeek-R1 TP8
     CHECK(money::decimal(*price("own-hyperscaler:H100", 8, 8 * 129'600), 2) ==
           "2.79");  // InferenceX, output, gpt-oss-120b TP8
+}
+
+namespace {
+
+// One line of a CSV file; a cell in quotes may hold commas.
+std::vector<std::string> cells_of(const std::string& line) {
+    std::vector<std::string> cells(1);
+    bool quoted = false;
+    for (const char c : line) {
+        if (c == '"') {
+            quoted = !quoted;
+        } else if (c == ',' && !quoted) {
+            cells.emplace_back();
+        } else {
+            cells.back() += c;
+        }
+    }
+    return cells;
+}
+
+}  // namespace
+
+TEST_CASE("rows of the survey: its dollars per million follow from its rates and the shipped prices") {
+    if (!test::have_shared("cost-facts/throughput.csv", "prices of public measurements")) return;
+    std::ifstream file(*test::shared_dir() / "cost-facts/throughput.csv");
+    std::string line;
+    std::getline(file, line);
+    const std::vector<std::string> names = cells_of(line);
+    std::set<std::string> seen;
+    while (std::getline(file, line)) {
+        const std::vector<std::string> cells = cells_of(line);
+        const auto cell = [&](const std::string& name) {
+            return cells.at(static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin()));
+        };
+        // "out; own-hyperscaler; whole bill": token class, rate, devices. Interpolated dashboard rows say "printed".
+        const std::string basis = cell("usd_basis");
+        const std::string profile = basis.find("; $2/h") != std::string::npos              ? "rental-assumed"
+                                    : basis.find("; own-hyperscaler") != std::string::npos ? "own-hyperscaler"
+                                                                                           : "";
+        const std::string token_class = basis.substr(0, basis.find(';'));
+        if (profile.empty() || (token_class != "in" && token_class != "out" && token_class != "total")) continue;
+        const std::string rate = cell("tok_s_per_gpu_" + token_class);
+        if (rate.empty() || cell("per") != "gpu" || basis.find("printed") != std::string::npos ||
+            basis.find("approximate") != std::string::npos)
+            continue;
+        const std::string printed = cell("usd_per_m");
+        const auto per_second = static_cast<std::int64_t>(std::stod(rate) * 1000);
+        const auto price = money::price_per_million_at_rate(
+            shipped(profile + ":" + cell("hardware")).price_nano_per_hour, 1, per_second);
+        CAPTURE(cell("id"), basis, rate, printed, *price);
+        // Within half of the last printed digit, and what rounding of the printed rate adds.
+        const std::size_t point = printed.find('.');
+        const double half_digit =
+            0.5 * std::pow(10.0, point == std::string::npos ? 0.0 : -static_cast<double>(printed.size() - point - 1));
+        CHECK(static_cast<double>(*price) * 1e-9 ==
+              Approx(std::stod(printed)).margin(half_digit + 0.002 * std::stod(printed)));
+        seen.insert(cell("id"));
+    }
+    for (const char* id : {"C02", "C04", "C33", "C36", "C37", "C39"}) CHECK(seen.count(id) == 1);
 }
 
 TEST_CASE("both conventions that carry the whole bill twice are seen to do so") {
