@@ -30,7 +30,7 @@ struct NoticeBox::State {
     std::list<Message> leaving;  // a list, because MPI reads them where they stand
 
     // World rank 0's side.
-    std::int64_t received = 0;  // since the beginning, its own too
+    std::vector<std::int64_t> received;  // [ranks] since the beginning, its own too
     std::vector<std::string> own;
 
     void drop_left() {
@@ -45,6 +45,7 @@ struct NoticeBox::State {
 NoticeBox::NoticeBox(MpiSession& session) : state_(std::make_unique<State>(session)) {
     State& s = *state_;
     s.exceptions_at_start = std::uncaught_exceptions();
+    s.received.resize(static_cast<std::size_t>(session.size()));
     check_mpi(MPI_Comm_dup(MPI_Comm_f2c(session.world_handle()), &s.comm), "making the group that sends notices");
     check_mpi(MPI_Comm_set_errhandler(s.comm, MPI_ERRORS_RETURN), "choosing how a group reports errors");
 }
@@ -77,6 +78,7 @@ void NoticeBox::send(std::string notice) {
 std::vector<std::string> NoticeBox::take() {
     State& s = *state_;
     std::vector<std::string> notices = std::exchange(s.own, {});
+    s.received[0] += static_cast<std::int64_t>(notices.size());
     while (s.session.rank() == 0) {
         int waiting = 0;
         MPI_Message message = MPI_MESSAGE_NULL;
@@ -87,8 +89,8 @@ std::vector<std::string> NoticeBox::take() {
         check_mpi(MPI_Get_count(&status, MPI_BYTE, &bytes), "measuring a notice");
         std::string& text = notices.emplace_back(static_cast<std::size_t>(bytes), '\0');
         check_mpi(MPI_Mrecv(text.data(), bytes, MPI_BYTE, &message, MPI_STATUS_IGNORE), "receiving a notice");
+        ++s.received[static_cast<std::size_t>(status.MPI_SOURCE)];
     }
-    s.received += static_cast<std::int64_t>(notices.size());
     return notices;
 }
 
@@ -97,13 +99,16 @@ std::vector<std::string> NoticeBox::take_all() {
     std::vector<std::int64_t> sent(static_cast<std::size_t>(s.session.size()));
     s.session.world().all_gather(&s.sent, sizeof s.sent, sent.data());
     std::vector<std::string> notices;
-    if (s.session.rank() == 0) {
-        std::int64_t all = 0;
-        for (const std::int64_t count : sent) all += count;
-        while (s.received < all) {
-            for (std::string& notice : take()) notices.push_back(std::move(notice));
-            if (s.received < all) std::this_thread::yield();
+    // Rank by rank: one that is through may already be sending the next.
+    const auto some_missing = [&] {
+        for (std::size_t rank = 0; rank < sent.size(); ++rank) {
+            if (s.received[rank] < sent[rank]) return true;
         }
+        return false;
+    };
+    while (s.session.rank() == 0 && some_missing()) {
+        for (std::string& notice : take()) notices.push_back(std::move(notice));
+        std::this_thread::yield();
     }
     for (State::Message& message : s.leaving)
         check_mpi(MPI_Wait(&message.request, MPI_STATUS_IGNORE), "sending a notice");
