@@ -62,10 +62,11 @@ TEST_CASE("control groups of version 1 limit memory too, also seen from inside a
         std::filesystem::create_directories((root.path() / path).parent_path());
         std::ofstream(root.path() / path) << text;
     };
-    write("proc/meminfo", "MemAvailable:    8000 kB\n");
     write("proc/self/cgroup", "5:cpuset:/job\n4:cpu,memory:/job/step\n0::/\n");
     write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
     write("sys/fs/cgroup/memory/memory.usage_in_bytes", "123456789\n");
+    CHECK(available_memory_bytes(root.path()) == std::int64_t{1} << 30);  // no limit, and nothing else is known
+    write("proc/meminfo", "MemAvailable:    8000 kB\n");
     CHECK(available_memory_bytes(root.path()) == 8000 * 1024);
     write("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "3000000\n");
     write("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "1000000\n");
