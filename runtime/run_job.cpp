@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <sstream>
 
 #include "kernels/base/error.hpp"
 #include "parallel/node_waits.hpp"
@@ -82,12 +83,23 @@ class Job {
         const std::string note = fmt::format("on {} ranks, {}", session_.size(), describe(setup_.layout));
         if (!results_.open(identity, settings_.effective, note, setup_.place.leads_group(), setup_.input))
             return kExitDone;
+        log_placement();
         drop_answered(setup_.input, results_.answered_before());
         return close(step());
     }
 
   private:
     bool first() const { return session_.rank() == 0; }
+
+    // The map and what is wrong with it, for whoever asks later why a job was slow.
+    void log_placement() {
+        RunDirectory* directory = results_.directory();
+        if (directory == nullptr) return;
+        std::istringstream map(describe(setup_.spots));
+        for (std::string line; std::getline(map, line);) directory->log("placement" + line);
+        for (const std::string& warning : placement_warnings(setup_.spots)) directory->log("warning: " + warning);
+        directory->log(setup_.fit.sentence);
+    }
 
     void say_warnings() const {
         for (const std::string& warning : placement_warnings(setup_.spots))

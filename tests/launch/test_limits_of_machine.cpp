@@ -89,6 +89,8 @@ TEST_CASE("probe writes a profile, and reports print parts of its limits") {
     CHECK_THAT(result.out, Contains("of what this machine can do at most"));
     CHECK_THAT(read_text(temp.path() / "run/report.txt"), Contains(" limits "));
     CHECK_THAT(read_text(temp.path() / "run/effective.cfg"), Contains("cluster = " + profile));
+    CHECK_THAT(read_text(temp.path() / "run/log.txt"),
+               Contains("NUMA domain") && Contains("fits: needs") && Contains("buffers"));
     const json report = read_report(temp.path() / "run");
     double limit_s = 0;
     for (const json& rank : report.at("ranks"))
