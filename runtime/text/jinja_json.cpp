@@ -154,7 +154,7 @@ struct Writer {
         out += '}';
     }
     void value(const JinjaValue& value, int level) {
-        budget.charge(8);
+        budget.charge(32);
         if (const std::string* text = value.text()) {
             budget.charge(static_cast<std::int64_t>(text->size()));
             append_string(out, *text, style.ascii);

@@ -155,7 +155,7 @@ bool equal_dicts(const JinjaDict& a, const JinjaDict& b, JinjaBudget& budget) {
 }  // namespace
 
 bool jinja_equal(const JinjaValue& a, const JinjaValue& b, JinjaBudget& budget) {
-    budget.charge(4);
+    budget.charge(16);
     if (a.is_integral() && b.is_integral()) return a.integer() == b.integer();
     if (a.is_number() && b.is_number()) return a.real() == b.real();
     if (a.v.index() != b.v.index()) return false;
@@ -174,7 +174,7 @@ bool jinja_equal(const JinjaValue& a, const JinjaValue& b, JinjaBudget& budget) 
 }
 
 int jinja_compare(const JinjaValue& a, const JinjaValue& b, JinjaBudget& budget) {
-    budget.charge(4);
+    budget.charge(16);
     for (const JinjaValue* side : {&a, &b}) {
         if (const auto* undefined = side->as<JinjaUndefined>()) refuse_undefined(*undefined);
     }
@@ -285,7 +285,7 @@ void append_repr_list(std::string& out, const JinjaList& list, JinjaBudget& budg
 }  // namespace
 
 void append_python_repr(std::string& out, const JinjaValue& value, JinjaBudget& budget) {
-    budget.charge(4);
+    budget.charge(16);
     if (const std::string* text = value.text()) {
         budget.charge(static_cast<std::int64_t>(text->size()));
         append_repr_text(out, *text);
