@@ -33,6 +33,7 @@ NodeWaits::NodeWaits(MpiSession& session, Groups& groups, NodeMemory& memory, Ac
         std::vector<int> members(static_cast<std::size_t>(group->size()));
         const int own = session.rank();
         group->all_gather(&own, sizeof own, members.data());
+        if (kind != GroupKind::world) group->reset_traffic();  // groups count what steps send, and begin with nothing
         std::vector<int> boards;
         for (const int member : members) boards.push_back(places[static_cast<std::size_t>(member)]);
         meter_.set_group(kind, group->rank(), std::move(boards), std::move(members));
