@@ -64,6 +64,15 @@ std::int64_t account_ns(const json& rank, const std::string& account) {
     return ns;
 }
 
+// A claim about clocks may fail because the machine was busy with other things: it holds if one of three runs shows it.
+// What is exact is checked in every run.
+template <class Try>
+void holds_once_in_three(const Try& attempt) {
+    bool held = false;
+    for (int i = 0; i < 3 && !held; ++i) held = attempt();
+    CHECK(held);
+}
+
 // The columns of costs-1.csv added up, by name; "lines" counts them, "unanswered" those without a line number.
 std::map<std::string, std::int64_t> cost_sums(const fs::path& run_dir) {
     std::ifstream file(run_dir / "costs-1.csv");
@@ -100,6 +109,79 @@ void check_costs(const json& report, const fs::path& run_dir, std::int64_t answe
     }
 }
 
+// One run: whether its lives agree with the clocks outside within 1 %.
+bool lives_add_up(int ranks, const std::string& layout) {
+    const TempDir temp;
+    const int count = ranks == 1 ? 500 : 320 / ranks;
+    // What is left outside a life (the report's own writing, the end of a process) is some 30 ms.
+    write_text(temp.path() / "requests.jsonl", requests_of(count, 64));
+    const Run run = run_timed(temp.path(), ranks, layout, "-");
+    CAPTURE(ranks, layout);
+    const json& bill = run.report.at("bill");
+    CHECK(bill.at("valid") == true);
+    std::int64_t lives_ns = 0, outside_ns = 0;
+    bool named = true;  // no more than 1 % of a life in no account of its own
+    for (int r = 0; r < ranks; ++r) {
+        const json& rank = run.report.at("ranks").at(static_cast<std::size_t>(r));
+        const Life& life = run.lives[static_cast<std::size_t>(r)];
+        lives_ns += rank.at("life_ns").get<std::int64_t>();
+        outside_ns += life.end_ns - life.start_ns;
+        named = named && account_ns(rank, "other") * 100 <= rank.at("life_ns").get<std::int64_t>();
+        CHECK(account_ns(rank, "shutdown") > 0);
+        for (const std::string account :
+             {"wait: dispatch+combine", "wait: leaf sum", "wait: step control", "wait: load", "barrier"}) {
+            std::int64_t blamed_ns = 0;
+            for (const json& wait : rank.at("waits")) {
+                if (wait.at("waiting") == account) blamed_ns += wait.at("ns").get<std::int64_t>();
+            }
+            CHECK(blamed_ns == account_ns(rank, account));
+        }
+    }
+    std::cout << ranks << " ranks " << layout << ": lives " << static_cast<double>(lives_ns) * 1e-9
+              << " s, seen from outside " << static_cast<double>(outside_ns) * 1e-9 << " s, missed "
+              << 100.0 * static_cast<double>(outside_ns - lives_ns) / static_cast<double>(outside_ns) << " %\n";
+    check_costs(run.report, temp.path() / "run", count, true);
+    CHECK(lives_ns == bill.at("rank_ns").get<std::int64_t>());
+    return named && std::abs(outside_ns - lives_ns) * 100 <= outside_ns;
+}
+
+// One run: whether every other rank waited as long for the stopped rank as it was stopped, and blames it.
+bool blamed_for_two_seconds(int ranks, int stopped, const std::string& layout) {
+    const TempDir temp;
+    write_text(temp.path() / "requests.jsonl", requests_of(150, 64));
+    const Run run = run_timed(temp.path(), ranks, layout,
+                              std::to_string(stopped) + ":2:" + (temp.path() / "run/effective.cfg").string());
+    CAPTURE(ranks, stopped, layout);
+    CHECK(run.report.at("bill").at("valid") == true);
+    const Life& life = run.lives[static_cast<std::size_t>(stopped)];
+    const double asleep_s = static_cast<double>(life.go_on_ns - life.stop_ns) * 1e-9;
+    bool near = asleep_s == Approx(2.0).margin(0.1);
+    for (int r = 0; r < ranks; ++r) {
+        const json& rank = run.report.at("ranks").at(static_cast<std::size_t>(r));
+        double longest_s = 0, blamed_s = 0, others_s = 0, longest_of_others_s = 0;
+        for (const json& wait : rank.at("waits")) {
+            const double seconds = wait.at("ns").get<double>() * 1e-9;
+            if (wait.at("rank") == stopped) {
+                blamed_s += seconds;
+                longest_s = std::max(longest_s, wait.at("longest_ns").get<double>() * 1e-9);
+            } else {
+                others_s += seconds;
+                longest_of_others_s = std::max(longest_of_others_s, wait.at("longest_ns").get<double>() * 1e-9);
+            }
+        }
+        CAPTURE(r, rank.at("waits").dump(), asleep_s, blamed_s, others_s);
+        std::cout << ranks << " ranks " << layout << ": rank " << r << " waited " << blamed_s << " s for rank "
+                  << stopped << " (longest " << longest_s << " s), " << others_s << " s for others\n";
+        if (r == stopped) {
+            CHECK(longest_s == 0);  // nobody waits for itself
+            near = near && longest_of_others_s < 1;
+        } else {
+            near = near && longest_s == Approx(asleep_s).margin(0.1) && blamed_s > asleep_s - 0.1;
+        }
+    }
+    return near;
+}
+
 }  // namespace
 
 TEST_CASE("lives, waits and accounts of real runs add up, against clocks outside too") {
@@ -111,38 +193,8 @@ TEST_CASE("lives, waits and accounts of real runs add up, against clocks outside
                                                            {4, "--tp 4 --etp 2"},
                                                            {4, "--dp 2 --tp 2"},
                                                            {4, "--replicas 2 --tp 2"}};
-    for (const auto& [ranks, layout] : runs) {
-        const TempDir temp;
-        const int count = ranks == 1 ? 500 : 320 / ranks;
-        // What is left outside a life (the report's own writing, the end of a process) is some 30 ms.
-        write_text(temp.path() / "requests.jsonl", requests_of(count, 64));
-        const Run run = run_timed(temp.path(), ranks, layout, "-");
-        CAPTURE(ranks, layout);
-        const json& bill = run.report.at("bill");
-        CHECK(bill.at("valid") == true);
-        std::int64_t lives_ns = 0, outside_ns = 0;
-        for (int r = 0; r < ranks; ++r) {
-            const json& rank = run.report.at("ranks").at(static_cast<std::size_t>(r));
-            const Life& life = run.lives[static_cast<std::size_t>(r)];
-            lives_ns += rank.at("life_ns").get<std::int64_t>();
-            outside_ns += life.end_ns - life.start_ns;
-            CHECK(account_ns(rank, "other") * 100 <= rank.at("life_ns").get<std::int64_t>());
-            CHECK(account_ns(rank, "shutdown") > 0);
-            for (const std::string account :
-                 {"wait: dispatch+combine", "wait: leaf sum", "wait: step control", "wait: load", "barrier"}) {
-                std::int64_t blamed_ns = 0;
-                for (const json& wait : rank.at("waits")) {
-                    if (wait.at("waiting") == account) blamed_ns += wait.at("ns").get<std::int64_t>();
-                }
-                CHECK(blamed_ns == account_ns(rank, account));
-            }
-        }
-        std::cout << ranks << " ranks " << layout << ": lives " << static_cast<double>(lives_ns) * 1e-9
-                  << " s, seen from outside " << static_cast<double>(outside_ns) * 1e-9 << " s, missed "
-                  << 100.0 * static_cast<double>(outside_ns - lives_ns) / static_cast<double>(outside_ns) << " %\n";
-        check_costs(run.report, temp.path() / "run", count, true);
-        CHECK(lives_ns == bill.at("rank_ns").get<std::int64_t>());
-        CHECK(std::abs(outside_ns - lives_ns) * 100 <= outside_ns);
+    for (const auto& run_of : runs) {
+        holds_once_in_three([&] { return lives_add_up(run_of.first, run_of.second); });
     }
 }
 
@@ -206,38 +258,8 @@ TEST_CASE("the stored report is printed again, as text or JSON") {
 TEST_CASE("a rank that is stopped for 2 s is waited for and blamed for 2 s by each of the others") {
     for (const auto& [ranks, stopped, layout] :
          {std::tuple{2, 1, "--tp 2"}, std::tuple{4, 2, "--dp 2 --tp 2"}, std::tuple{4, 0, "--ep 4"}}) {
-        const TempDir temp;
-        write_text(temp.path() / "requests.jsonl", requests_of(150, 64));
-        const Run run = run_timed(temp.path(), ranks, layout,
-                                  std::to_string(stopped) + ":2:" + (temp.path() / "run/effective.cfg").string());
-        CAPTURE(ranks, stopped, layout);
-        CHECK(run.report.at("bill").at("valid") == true);
-        const Life& life = run.lives[static_cast<std::size_t>(stopped)];
-        const double asleep_s = static_cast<double>(life.go_on_ns - life.stop_ns) * 1e-9;
-        REQUIRE(asleep_s == Approx(2.0).margin(0.1));
-        for (int r = 0; r < ranks; ++r) {
-            const json& rank = run.report.at("ranks").at(static_cast<std::size_t>(r));
-            double longest_s = 0, blamed_s = 0, others_s = 0, longest_of_others_s = 0;
-            for (const json& wait : rank.at("waits")) {
-                const double seconds = wait.at("ns").get<double>() * 1e-9;
-                if (wait.at("rank") == stopped) {
-                    blamed_s += seconds;
-                    longest_s = std::max(longest_s, wait.at("longest_ns").get<double>() * 1e-9);
-                } else {
-                    others_s += seconds;
-                    longest_of_others_s = std::max(longest_of_others_s, wait.at("longest_ns").get<double>() * 1e-9);
-                }
-            }
-            CAPTURE(r, rank.at("waits").dump(), asleep_s, blamed_s, others_s);
-            std::cout << ranks << " ranks " << layout << ": rank " << r << " waited " << blamed_s << " s for rank "
-                      << stopped << " (longest " << longest_s << " s), " << others_s << " s for others\n";
-            if (r == stopped) {
-                CHECK(longest_s == 0);  // nobody waits for itself
-                CHECK(longest_of_others_s < 1);
-            } else {
-                CHECK(longest_s == Approx(asleep_s).margin(0.1));
-                CHECK(blamed_s > asleep_s - 0.1);
-            }
-        }
+        holds_once_in_three([&, ranks = ranks, stopped = stopped, layout = layout] {
+            return blamed_for_two_seconds(ranks, stopped, layout);
+        });
     }
 }
