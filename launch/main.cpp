@@ -1,4 +1,5 @@
 // The program: finds the subcommand and turns errors into one sentence and an exit status.
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -65,6 +66,7 @@ int dispatch(const std::vector<std::string>& words) {
 }  // namespace argosy
 
 int main(int argc, char** argv) {
+    std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes then fails the write, which is told in a sentence
     try {
         return argosy::dispatch({argv + 1, argv + argc});
     } catch (const argosy::Error& error) {

@@ -10,6 +10,7 @@ Then a job with --limit runs to its end on the same file.
 import argparse
 import os
 import pathlib
+import re
 import resource
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def write_lines(path, lines):
 def measure(command):
     """Runs as a rank: the program's own exit status, and its peak memory on standard error."""
     status = subprocess.run(command).returncode
-    print(f"peak {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024}", file=sys.stderr)
+    sys.stderr.write(f"peak {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024}\n")
     return status
 
 
@@ -46,7 +47,7 @@ def start(args, ranks, words):
     seconds = time.monotonic() - begin
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:]}")
-    peaks = [int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("peak ")]
+    peaks = [int(number) for number in re.findall(r"peak (\d+)", done.stderr)]
     return seconds, max(peaks), done.stdout
 
 
