@@ -61,8 +61,9 @@ void add_around(po::options_description& group, JobSettings& s, Typed& t) {
          "machine's limits was reached")  //
         ("watchdog", number(s.watchdog_s),
          "seconds without progress after which a rank ends the job, 0 for never (default 300)")  //
-        ("ledger", po::value(&t.ledger)->value_name("on|off"),
-         "off: no account of where the time went, to see what keeping one costs (default on)")  //
+        ("ledger", po::value(&t.ledger)->value_name("on|off|measure"),
+         "off: no account of where the time went; measure: none in every second step, and a line at the end says what "
+         "keeping one costs (default on)")  //
         ("config", po::value(&t.config)->value_name("FILE"),
          "settings as NAME = VALUE lines; the command line goes first");
 }
@@ -149,7 +150,8 @@ void check_common(JobSettings& s, const Typed& t) {
         check_number(s.kv_memory_bytes, 1, std::int64_t{1} << 60, "--kv-memory");
     }
     s.prefix_cache = parse_switch(t.prefix_cache, "--prefix-cache");
-    s.ledger = parse_switch(t.ledger, "--ledger");
+    check_word(t.ledger, {"on", "off", "measure"}, "--ledger");
+    s.ledger = t.ledger == "on" ? LedgerUse::on : t.ledger == "off" ? LedgerUse::off : LedgerUse::measure;
     check_number(s.max_rows, 1, 65536, "--max-rows");
     check_number(s.exchange_rows, 0, 65536, "--exchange-rows");
     check_number(s.threads, 0, 4096, "--threads");
@@ -310,7 +312,7 @@ std::string effective_config(const JobSettings& s) {
     line("threads", std::to_string(s.threads));
     line("seed", std::to_string(s.seed));
     line("watchdog", std::to_string(s.watchdog_s));
-    if (!s.ledger) line("ledger", "off");
+    if (s.ledger != LedgerUse::on) line("ledger", s.ledger == LedgerUse::off ? "off" : "measure");
     if (!s.cost_profile.empty()) line("cost-profile", s.cost_profile);
     if (!s.cluster.empty()) line("cluster", s.cluster);
     return text;

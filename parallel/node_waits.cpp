@@ -1,7 +1,6 @@
 // Who sits where on this node, and which groups a rank's wait meter hears of.
 #include "parallel/node_waits.hpp"
 
-#include <utility>
 
 namespace argosy {
 
@@ -37,13 +36,19 @@ NodeWaits::NodeWaits(MpiSession& session, Groups& groups, NodeMemory& memory, Ac
         std::vector<int> boards;
         for (const int member : members) boards.push_back(places[static_cast<std::size_t>(member)]);
         meter_.set_group(kind, group->rank(), std::move(boards), std::move(members));
-        group->tell(&meter_, kind);
-        told_.push_back(group);
+        told_.emplace_back(group, kind);
     }
+    listen();
 }
 
-NodeWaits::~NodeWaits() {
-    for (Communicator* group : told_) group->tell(nullptr, {});
+NodeWaits::~NodeWaits() { ignore(); }
+
+void NodeWaits::ignore() {
+    for (const auto& [group, kind] : told_) group->tell(nullptr, {});
+}
+
+void NodeWaits::listen() {
+    for (const auto& [group, kind] : told_) group->tell(&meter_, kind);
 }
 
 }  // namespace argosy

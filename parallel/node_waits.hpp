@@ -1,6 +1,7 @@
 // The wait meter of one rank, over memory shared by the ranks of its node, told of every verb of every group.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "parallel/mpi_session.hpp"
@@ -21,10 +22,14 @@ class NodeWaits {
     NodeWaits(const NodeWaits&) = delete;
     NodeWaits& operator=(const NodeWaits&) = delete;
 
+    // Verbs go unheard until listen(); all ranks call both between the same verbs.
+    void ignore();
+    void listen();
+
     std::vector<Blame> blames() const { return meter_.blames(); }
 
   private:
-    std::vector<Communicator*> told_;
+    std::vector<std::pair<Communicator*, GroupKind>> told_;
     WaitMeter meter_;
 };
 

@@ -35,8 +35,9 @@ struct Cause {
     bool operator==(const Cause&) const = default;
 };
 
-// One rank's note of one arrival. Written by that rank only; `verb` last, and 0 while it is written.
-struct ArrivalNote {
+// One rank's note of one arrival, a cache line to itself. Written by that rank only; `verb` last, and 0 while it is
+// written.
+struct alignas(64) ArrivalNote {
     std::atomic<std::uint64_t> verb;  // number of the verb in its group, from 1
     std::atomic<std::int64_t> arrival_ns;
     std::atomic<std::int32_t> culprit;  // handed on or the rank itself
@@ -49,7 +50,7 @@ struct ArrivalNote {
     std::atomic<std::uint8_t> former_account;
     std::atomic<std::int64_t> former_left_ns;  // when it left the former verb
 };
-static_assert(sizeof(ArrivalNote) == 48 && std::atomic<std::int64_t>::is_always_lock_free);
+static_assert(sizeof(ArrivalNote) == 64 && std::atomic<std::int64_t>::is_always_lock_free);
 
 // A rank that sends without receiving may be ahead of its readers by this many verbs before its notes are lost to them.
 inline constexpr int kArrivalNotes = 32;

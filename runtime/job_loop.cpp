@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <thread>
 
 namespace argosy {
@@ -40,6 +41,7 @@ class Loop {
     bool run() {
         bool stopped = false;
         while (!stopped) {
+            events_.step_begins(step_);
             const std::vector<StepWord> words = agree();
             if (all_done(words)) break;
             stopped = any_flag(words, kStepStop);
@@ -128,6 +130,10 @@ class Loop {
         for (std::size_t i = 0; i < words.size(); i += static_cast<std::size_t>(job_.layout.tp))
             answered_ += words[i].finished;
         if (job_.place.world_rank == 0) events_.progress(answered_ + engine_.last_finished());
+        events_.step_ends(words.front().step, std::accumulate(words.begin(), words.end(), std::int64_t{0},
+                                                              [](std::int64_t sum, const StepWord& w) {
+                                                                  return sum + w.rows();
+                                                              }));
     }
 
     void deliver() {

@@ -23,6 +23,8 @@ struct LoopEvents {
     std::function<void()> tend;  // any rank, while it waits for others: look after what is on its way to the disk
     std::function<void(std::int64_t answered)> progress;  // world rank 0: requests answered in its stage so far
     std::function<bool()> stop_asked;                     // a signal came
+    std::function<void(std::uint64_t step)> step_begins;  // all ranks of a stage at the same step
+    std::function<void(std::uint64_t step, std::int64_t rows)> step_ends;  // after one with rows, of the whole stage
 };
 
 // Runs until nothing is left (true) or a stop was asked for (false). Collective over the world.

@@ -203,4 +203,12 @@ std::string bench_line(const RunReport& report, std::int64_t work_ns) {
                        limit > 0 && wall > 0 ? fmt::format("  ({:.1f} % of limit)", 100.0 * limit / wall) : "");
 }
 
+std::string ledger_line(const std::optional<LedgerCost>& cost) {
+    if (!cost) return "ledger  no two steps in a row had equally many rows: its cost is not known\n";
+    return fmt::format(
+        "ledger  costs {:+.2f} % of a step (median of {} pairs of steps with and without it; middle half {:+.1f} to "
+        "{:+.1f} %)\n",
+        100 * cost->median, cost->pairs, 100 * cost->lower_quartile, 100 * cost->upper_quartile);
+}
+
 }  // namespace argosy

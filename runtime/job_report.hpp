@@ -1,6 +1,7 @@
 // The end of a job: every rank's ledger filled and gathered, and the report made of them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "parallel/mpi_session.hpp"
 #include "parallel/node_waits.hpp"
 #include "runtime/account/ledger.hpp"
+#include "runtime/account/ledger_pairs.hpp"
 #include "runtime/account/report.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/job_setup.hpp"
@@ -38,6 +40,9 @@ std::string limit_line(const RunReport& report, std::int64_t work_ns, const Clus
 // The last line of a benchmark: prompt tokens over the time of prefill steps, generated ones over that of decode steps,
 // all over work_ns. With a cluster profile also the least time that the steps could have taken, as a part of work_ns.
 std::string bench_line(const RunReport& report, std::int64_t work_ns);
+
+// The last line of a run whose ledger was measured.
+std::string ledger_line(const std::optional<LedgerCost>& cost);
 
 // "2026-11-23T10:00:00Z"
 std::string utc_now();

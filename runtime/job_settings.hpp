@@ -12,6 +12,9 @@
 
 namespace argosy {
 
+// off: one account, no waits told from transfer. measure: off in every second step, to see what the ledger costs.
+enum class LedgerUse : std::uint8_t { on, off, measure };
+
 struct JobSettings {
     // what
     std::filesystem::path model;               // folder of a Hugging Face checkpoint
@@ -49,7 +52,7 @@ struct JobSettings {
     std::string cluster;              // cluster profile: a file or a name; "": no limits are printed
     std::vector<std::string> record;  // of "logits", "hidden", "router"
     int watchdog_s = 300;             // a rank without progress for so long ends the job; 0: off
-    bool ledger = true;               // off: one account, no waits told from transfer; to see what the ledger costs
+    LedgerUse ledger = LedgerUse::on;
     bool dry_run = false;
     std::string effective;  // all of the above as a config file, kept in the run directory
 };

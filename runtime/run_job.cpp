@@ -7,6 +7,7 @@
 
 #include "kernels/base/error.hpp"
 #include "parallel/node_waits.hpp"
+#include "runtime/account/ledger_pairs.hpp"
 #include "runtime/job/file_writer.hpp"
 #include "runtime/job_costs.hpp"
 #include "runtime/job_loop.hpp"
@@ -122,11 +123,10 @@ class Job {
     void load() {
         groups_ = make_groups(session_, setup_.layout);
         memory_ = std::make_unique<NodeMemory>(session_);
-        if (settings_.ledger) {
+        if (settings_.ledger != LedgerUse::off)
             waits_ = std::make_unique<NodeWaits>(session_, groups_, *memory_, clock_);
-        } else {
+        else
             clock_.stand_still(monotonic_ns());
-        }
         start_watchdog();
         loaded_ = load_weights(session_, setup_.layout, *memory_, setup_.plan, setup_.source, *setup_.ops, clock_);
     }
@@ -188,14 +188,32 @@ class Job {
         events.tend = [&] { results_.tend(); };
         events.progress = [&](std::int64_t answered) { progress_->update(answered, ledger_); };
         events.stop_asked = [&] { return signals_.asked(); };
+        events.step_begins = [&](std::uint64_t step) { switch_ledger(LedgerPairs::keeps(step)); };
+        events.step_ends = [&](std::uint64_t step, std::int64_t rows) {
+            if (settings_.ledger == LedgerUse::measure) ledger_pairs_.add(step, rows, monotonic_ns() - step_start_ns_);
+        };
         const std::int64_t start_ns = monotonic_ns();
         const bool finished =
             run_steps(session_, groups_, setup_, setup_.input, *engine_, clock_, ledger_, *watchdog_, events);
         work_ns_ = monotonic_ns() - start_ns;
+        switch_ledger(true);
         clock_.switch_to(Account::output);
         results_.seal();  // others may work on for long: what is finished must not wait for them
         clock_.switch_to(Account::no_work);
         return all_finished(finished);
+    }
+
+    // Where its cost is measured, the ledger is kept or not by step.
+    void switch_ledger(bool keep) {
+        if (settings_.ledger != LedgerUse::measure) return;
+        step_start_ns_ = monotonic_ns();
+        if (keep) {
+            clock_.tick(step_start_ns_);
+            waits_->listen();
+        } else {
+            clock_.stand_still(step_start_ns_);
+            waits_->ignore();
+        }
     }
 
     // Replicas exchange nothing while they step: one may have been stopped when the others had nothing left to do.
@@ -249,6 +267,7 @@ class Job {
             report_text(report) + (cluster_ ? limit_line(report, work_ns_, *cluster_) : std::string());
         std::fputs(text.c_str(), stdout);
         if (synthetic_) std::fputs(bench_line(report, work_ns_).c_str(), stdout);
+        if (settings_.ledger == LedgerUse::measure) std::fputs(ledger_line(ledger_pairs_.cost()).c_str(), stdout);
         if (RunDirectory* directory = results_.directory()) {
             replace_file(directory->path() / "report.txt", text, true);
             replace_file(directory->path() / "report.json", report_json(report), true);
@@ -273,6 +292,8 @@ class Job {
     std::optional<ClusterProfile> cluster_;
     MachineSpeeds machine_;  // of this rank, by the cluster profile
     RankLedger ledger_;
+    LedgerPairs ledger_pairs_;
+    std::int64_t step_start_ns_ = 0;
     std::vector<RequestUse> uses_;  // of the requests that this rank answered
     JobSetup setup_;
     std::unique_ptr<NodeMemory> memory_;

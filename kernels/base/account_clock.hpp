@@ -73,6 +73,11 @@ class AccountClock {
         settle(now_ns);
         ticking_ = false;
     }
+    // Ends that.
+    void tick(std::int64_t now_ns) {
+        settle(now_ns);
+        ticking_ = true;
+    }
 
     Account current() const { return current_; }
     Phase phase() const { return phase_; }

@@ -255,6 +255,31 @@ TEST_CASE("the stored report is printed again, as text or JSON") {
     CHECK(account_ns(report.at("ranks").at(0), "other") > account_ns(report.at("ranks").at(0), "launch") / 100);
 }
 
+TEST_CASE("what the ledger costs is measured step by step, and answers stay the same") {
+    const TempDir temp;
+    write_text(temp.path() / "requests.jsonl", requests_of(8, 40));
+    std::string answers[2];
+    for (const bool measured : {false, true}) {
+        const fs::path run_dir = temp.path() / (measured ? "measured" : "plain");
+        const ProgramResult result =
+            run_program({.arguments = {"run", "--input", (temp.path() / "requests.jsonl").string(), "--run-dir",
+                                       run_dir.string(), "--tp", "2", "--ledger", measured ? "measure" : "on"},
+                         .ranks = 2,
+                         .environment = {},
+                         .before = {},
+                         .timeout_s = 60});
+        INFO(result.err);
+        REQUIRE(result.status == 0);
+        answers[measured] = read_text(run_dir / "responses.jsonl");
+        CHECK((result.out.find("ledger  costs ") != std::string::npos) == measured);
+        const json report = read_report(run_dir);
+        CHECK(report.at("bill").at("valid") == true);
+        CHECK(account_ns(report.at("ranks").at(0), "experts") > 0);
+        if (measured) CHECK(account_ns(report.at("ranks").at(0), "other") > account_ns(report.at("ranks").at(0), "experts") / 2);
+    }
+    CHECK(answers[0] == answers[1]);
+}
+
 TEST_CASE("a rank that is stopped for 2 s is waited for and blamed for 2 s by each of the others") {
     for (const auto& [ranks, stopped, layout] :
          {std::tuple{2, 1, "--tp 2"}, std::tuple{4, 2, "--dp 2 --tp 2"}, std::tuple{4, 0, "--ep 4"}}) {
