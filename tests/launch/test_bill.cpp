@@ -64,8 +64,8 @@ std::int64_t account_ns(const json& rank, const std::string& account) {
     return ns;
 }
 
-// A claim about clocks may fail because the machine was busy with other things: it holds if one of three runs shows it.
-// What is exact is checked in every run.
+// A fine claim about clocks may fail because the machine was busy with other things: it holds if one of three runs shows
+// it. What is exact, and the coarse form of what is not, is checked in every run.
 template <class Try>
 void holds_once_in_three(const Try& attempt) {
     bool held = false;
@@ -120,13 +120,14 @@ bool lives_add_up(int ranks, const std::string& layout) {
     const json& bill = run.report.at("bill");
     CHECK(bill.at("valid") == true);
     std::int64_t lives_ns = 0, outside_ns = 0;
-    bool named = true;  // no more than 1 % of a life in no account of its own
+    bool named = true;  // no more than 1 % of a life in no account of its own; 5 % on the busiest machine
     for (int r = 0; r < ranks; ++r) {
         const json& rank = run.report.at("ranks").at(static_cast<std::size_t>(r));
         const Life& life = run.lives[static_cast<std::size_t>(r)];
         lives_ns += rank.at("life_ns").get<std::int64_t>();
         outside_ns += life.end_ns - life.start_ns;
         named = named && account_ns(rank, "other") * 100 <= rank.at("life_ns").get<std::int64_t>();
+        CHECK(account_ns(rank, "other") * 20 <= rank.at("life_ns").get<std::int64_t>());
         CHECK(account_ns(rank, "shutdown") > 0);
         for (const std::string account :
              {"wait: dispatch+combine", "wait: leaf sum", "wait: step control", "wait: load", "barrier"}) {
@@ -142,6 +143,7 @@ bool lives_add_up(int ranks, const std::string& layout) {
               << 100.0 * static_cast<double>(outside_ns - lives_ns) / static_cast<double>(outside_ns) << " %\n";
     check_costs(run.report, temp.path() / "run", count, true);
     CHECK(lives_ns == bill.at("rank_ns").get<std::int64_t>());
+    CHECK(std::abs(outside_ns - lives_ns) * 10 <= outside_ns);
     return named && std::abs(outside_ns - lives_ns) * 100 <= outside_ns;
 }
 
@@ -176,6 +178,7 @@ bool blamed_for_two_seconds(int ranks, int stopped, const std::string& layout) {
             CHECK(longest_s == 0);  // nobody waits for itself
             near = near && longest_of_others_s < 1;
         } else {
+            CHECK(longest_s > 0.8 * asleep_s);
             near = near && longest_s == Approx(asleep_s).margin(0.1) && blamed_s > asleep_s - 0.1;
         }
     }
