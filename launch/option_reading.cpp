@@ -1,6 +1,7 @@
 // Boost's errors turned into sentences, and the checks of values.
 #include "launch/option_reading.hpp"
 
+#include <algorithm>
 #include <fstream>
 
 #include "kernels/base/error.hpp"
@@ -18,10 +19,25 @@ std::string nearest_option(const std::string& word, const po::options_descriptio
     return near.empty() ? "" : fmt::format(" Did you mean {}?", near);
 }
 
+// Boost's text of an error. Boost puts values into it by replacing %value% until none is left: a value that holds
+// %value% itself would never end. Percent signs of values are therefore out of sight meanwhile.
+std::string boost_text(po::error& error) {
+    constexpr char kHidden = '\x01';
+    struct Named : po::error_with_option_name {  // whose values only a derived class may see
+        static auto& values(po::error_with_option_name& e) { return e.*&Named::m_substitutions; }
+    };
+    if (auto* named = dynamic_cast<po::error_with_option_name*>(&error)) {
+        for (auto& [name, value] : Named::values(*named)) std::replace(value.begin(), value.end(), '%', kHidden);
+    }
+    std::string text = error.what();
+    std::replace(text.begin(), text.end(), kHidden, '%');
+    return text;
+}
+
 }  // namespace
 
 // Boost's own error texts are not sentences that say what to do.
-void fail_parsing(const po::error& error, const po::options_description& table, const std::string& where) {
+void fail_parsing(po::error& error, const po::options_description& table, const std::string& where) {
     if (const auto* unknown = dynamic_cast<const po::unknown_option*>(&error)) {
         std::string word = unknown->get_option_name();
         while (!word.empty() && word.front() == '-') word.erase(word.begin());
@@ -32,12 +48,11 @@ void fail_parsing(const po::error& error, const po::options_description& table, 
         fail(ErrorKind::usage, "{} takes options only, each as --NAME VALUE; a word stands alone. See --help.", where);
     }
     if (dynamic_cast<const po::invalid_config_file_syntax*>(&error) != nullptr) {
-        fail(ErrorKind::usage, "{}: {}. Write one NAME = VALUE on each line.", where, error.what());
+        fail(ErrorKind::usage, "{}: {}. Write one NAME = VALUE on each line.", where, boost_text(error));
     }
-    if (const auto* value = dynamic_cast<const po::validation_error*>(&error)) {
-        fail(ErrorKind::usage, "{}: {}. Give a value of the kind that --help shows.", where, value->what());
-    }
-    fail(ErrorKind::usage, "{}: {}. Every option stands in --help.", where, error.what());
+    if (dynamic_cast<const po::validation_error*>(&error) != nullptr)
+        fail(ErrorKind::usage, "{}: {}. Give a value of the kind that --help shows.", where, boost_text(error));
+    fail(ErrorKind::usage, "{}: {}. Every option stands in --help.", where, boost_text(error));
 }
 
 void read_arguments(const std::vector<std::string>& arguments, const po::options_description& table,
@@ -57,12 +72,12 @@ void read_arguments(const std::vector<std::string>& arguments, const po::options
             if (!stream) fail(ErrorKind::usage, "The config file {} cannot be read. Check --config.", file);
             try {
                 po::store(po::parse_config_file(stream, table), values);
-            } catch (const po::error& error) {
+            } catch (po::error& error) {
                 fail_parsing(error, table, "The config file " + file);
             }
         }
         po::notify(values);
-    } catch (const po::error& error) {
+    } catch (po::error& error) {
         fail_parsing(error, table, where);
     }
 }

@@ -21,7 +21,7 @@ po::typed_value<T>* number(T& into) {
 
 // Turns what the library throws into Error(usage): an unknown option or key is told with the nearest valid one. `where`
 // begins the sentence: "argosy run".
-[[noreturn]] void fail_parsing(const po::error& error, const po::options_description& table, const std::string& where);
+[[noreturn]] void fail_parsing(po::error& error, const po::options_description& table, const std::string& where);
 
 // Fills the table's variables: the command line goes before --config FILE, where the table has it.
 void read_arguments(const std::vector<std::string>& arguments, const po::options_description& table,

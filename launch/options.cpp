@@ -249,7 +249,7 @@ InspectArguments parse_inspect_options(const std::vector<std::string>& arguments
     try {
         po::store(po::command_line_parser(arguments).options(table).positional(positions).run(), values);
         po::notify(values);
-    } catch (const po::error& error) {
+    } catch (po::error& error) {
         fail_parsing(error, table, "argosy inspect");
     }
     inspect.model = model;

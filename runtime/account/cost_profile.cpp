@@ -10,6 +10,7 @@
 #include <set>
 
 #include "kernels/base/error.hpp"
+#include "kernels/base/nearest.hpp"
 #include "runtime/account/money.hpp"
 
 namespace argosy {
@@ -43,28 +44,12 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-// Levenshtein distance.
-std::size_t distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
-        }
-    }
-    return row[b.size()];
-}
-
 template <class Names>
 std::string nearest(std::string_view wanted, const Names& names) {
     std::string best;
     std::size_t best_distance = SIZE_MAX;
     for (const auto& name : names) {
-        const std::size_t d = distance(wanted.substr(0, 200), name);
+        const std::size_t d = edit_distance(wanted.substr(0, 200), name);
         if (d < best_distance) best = name, best_distance = d;
     }
     return best;

@@ -39,6 +39,29 @@ std::string token_name_bytes(std::string_view name) {
     return bytes;
 }
 
+void append_choice_end(std::string& out, const RequestResult& result, const Choice& choice) {
+    append_member(out, "finish_reason");
+    append_json_string(out, to_string(choice.finish));
+    if (result.return_token_ids) {
+        append_member(out, "token_ids");
+        append_ids(out, choice.token_ids);
+        append_member(out, "prompt_token_ids");
+        append_ids(out, result.prompt_token_ids);
+    }
+    out += '}';
+}
+
+void append_body_head(std::string& out, const RequestResult& result, std::string_view id, std::string_view object) {
+    append_member(out, "id");
+    append_json_string(out, id);
+    append_member(out, "object");
+    append_json_string(out, object);
+    append_member(out, "created");
+    out += '0';
+    append_member(out, "model");
+    append_json_string(out, result.model);
+}
+
 void append_usage(std::string& out, const RequestResult& result) {
     const auto prompt = static_cast<std::int64_t>(result.prompt_token_ids.size());
     std::int64_t completion = 0;

@@ -48,34 +48,14 @@ void append_chat_choice(std::string& out, const RequestResult& result, const Cho
     } else {
         out += "null";
     }
-    append_member(out, "finish_reason");
-    append_json_string(out, to_string(choice.finish));
-    if (result.return_token_ids) {
-        append_member(out, "token_ids");
-        append_ids(out, choice.token_ids);
-        append_member(out, "prompt_token_ids");
-        append_ids(out, result.prompt_token_ids);
-    }
-    out += '}';
+    append_choice_end(out, result, choice);
 }
 
 }  // namespace
 
 void append_chat_body(std::string& out, const RequestResult& result) {
-    out += '{';
-    append_member(out, "id");
-    append_json_string(out, "chatcmpl-" + request_name(result.id, result.line));
-    append_member(out, "object");
-    append_json_string(out, "chat.completion");
-    append_member(out, "created");
-    out += '0';
-    append_member(out, "model");
-    append_json_string(out, result.model);
-    append_member(out, "choices");
-    append_list(out, result.choices, [&](const Choice& choice) { append_chat_choice(out, result, choice); });
-    append_member(out, "usage");
-    append_usage(out, result);
-    out += '}';
+    append_body(out, result, "chatcmpl-" + request_name(result.id, result.line), "chat.completion",
+                [&](const Choice& choice) { append_chat_choice(out, result, choice); });
 }
 
 }  // namespace argosy

@@ -67,15 +67,7 @@ void append_choice(std::string& out, const RequestResult& result, const Choice& 
     } else {
         out += "null";
     }
-    append_member(out, "finish_reason");
-    append_json_string(out, to_string(choice.finish));
-    if (result.return_token_ids) {
-        append_member(out, "token_ids");
-        append_ids(out, choice.token_ids);
-        append_member(out, "prompt_token_ids");
-        append_ids(out, result.prompt_token_ids);
-    }
-    out += '}';
+    append_choice_end(out, result, choice);
 }
 
 void append_head(std::string& out, const std::string& name) {
@@ -96,20 +88,8 @@ void append_tail(std::string& out, const std::string& metadata) {
 }
 
 void append_completion_body(std::string& out, const RequestResult& result, const std::string& name) {
-    out += '{';
-    append_member(out, "id");
-    append_json_string(out, "cmpl-" + name);
-    append_member(out, "object");
-    append_json_string(out, "text_completion");
-    append_member(out, "created");
-    out += '0';
-    append_member(out, "model");
-    append_json_string(out, result.model);
-    append_member(out, "choices");
-    append_list(out, result.choices, [&](const Choice& choice) { append_choice(out, result, choice); });
-    append_member(out, "usage");
-    append_usage(out, result);
-    out += '}';
+    append_body(out, result, "cmpl-" + name, "text_completion",
+                [&](const Choice& choice) { append_choice(out, result, choice); });
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ struct RequestResult {
     bool return_token_ids = false;
     bool echo = false;
     bool logprobs = false;
-    bool chat = false;  // the answer is a chat completion
+    bool chat = false;          // the answer is a chat completion
     std::string prompt_text{};  // used with echo
     // Used with echo and logprobs: one per prompt token, the first without a value.
     std::vector<TokenLogprob> prompt_logprobs{};

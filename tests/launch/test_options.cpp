@@ -67,6 +67,7 @@ TEST_CASE("mistakes name the option and what to do") {
     CHECK_THAT(complaint({"--numerics", "int8"}), Contains("must be one of exact"));
     CHECK_THAT(complaint({"--record", "logit"}), Contains("logits, hidden, router"));
     CHECK_THAT(complaint({"--prefix-cache", "maybe"}), Contains("write on or off"));
+    CHECK_THAT(complaint({"--ledger", "maybe"}), Contains("must be one of on, off, measure"));
     CHECK_THAT(complaint({"--config", "/nowhere/x.cfg"}), Contains("cannot be read"));
     for (const char* slice : {"5/5", "-1/5", "1", "1/", "/2", "1/0", "a/b", "1/2x", "1/2/3", "0/99999999999"})
         CHECK_THAT(complaint({"--slice", slice}), Contains(std::string("--slice is \"") + slice) && Contains("I/N"));
@@ -75,4 +76,18 @@ TEST_CASE("mistakes name the option and what to do") {
     test::write_text(temp.path() / "job.cfg", "max_rows = 64\n");
     CHECK_THAT(complaint({"--config", (temp.path() / "job.cfg").string()}),
                Contains("job.cfg") && Contains("max-rows"));
+}
+
+// Boost replaces %value% in its own texts until none is left.
+TEST_CASE("a value that looks like one of Boost's own marks is named like any other") {
+    CHECK_THAT(complaint({"--limit", "%value%"}), Contains("'%value%'"));
+    CHECK_THAT(complaint({"--tp", "50%option%"}), Contains("'50%option%'"));
+    const test::TempDir temp;
+    const std::string config = (temp.path() / "job.cfg").string();
+    test::write_text(config, "limit = a%value%b\n");
+    CHECK_THAT(complaint({"--config", config}), Contains("'a%value%b'"));
+    test::write_text(config, "%invalid_line%\n");
+    CHECK_THAT(complaint({"--config", config}), Contains("'%invalid_line%'"));
+    test::write_text(config, "limit = 1\nlimit = %canonical_option%\n");
+    CHECK_THAT(complaint({"--config", config}), Contains("limit"));
 }
