@@ -2,15 +2,11 @@
 #include "runtime/job/manifest.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "kernels/base/error.hpp"
 #include "runtime/job/json_text.hpp"
 #include "runtime/schedule/token_hash.hpp"
 
@@ -18,7 +14,6 @@ namespace argosy {
 
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::string_view kSumBegin = ",\"sum\":\"";
@@ -87,20 +82,6 @@ auto find_shard(std::vector<ShardEntry>& shards, const std::string& name) {
     return std::find_if(shards.begin(), shards.end(), [&](const ShardEntry& entry) { return entry.name == name; });
 }
 
-// Makes the file, or cuts off its unfinished end.
-const fs::path& prepared(const fs::path& path) {
-    std::error_code error;
-    if (!fs::exists(path, error)) {
-        replace_file(path, "", true);
-        return path;
-    }
-    const Manifest manifest = parse_manifest(read_whole_file(path));
-    if (::truncate(path.c_str(), manifest.whole_bytes) != 0) {
-        fail(ErrorKind::system, "The unfinished end of {} cannot be cut off: {}.", path.string(), std::strerror(errno));
-    }
-    return path;
-}
-
 }  // namespace
 
 std::string start_line(int number, std::int64_t requests, std::string_view utc) {
@@ -159,24 +140,6 @@ Manifest parse_manifest(std::string_view text) {
         manifest.whole_bytes = static_cast<std::int64_t>(begin);
     }
     return manifest;
-}
-
-std::optional<Manifest> read_manifest(const fs::path& run_dir) {
-    const fs::path path = run_dir / "manifest.jsonl";
-    std::error_code error;
-    if (!fs::exists(path, error)) return std::nullopt;
-    return parse_manifest(read_whole_file(path));
-}
-
-ManifestWriter::ManifestWriter(const fs::path& path) : file_(prepared(path), FileWriter::Mode::append) {}
-
-void ManifestWriter::append(const std::vector<std::string>& lines) {
-    if (lines.empty()) return;
-    for (const std::string& line : lines) {
-        file_.write(line);
-        file_.write("\n");
-    }
-    file_.sync();
 }
 
 }  // namespace argosy

@@ -4,13 +4,9 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "runtime/job/file_writer.hpp"
 
 namespace argosy {
 
@@ -50,19 +46,5 @@ Manifest parse_manifest(std::string_view text);
 
 // Takes note of one line, without its end.
 void take_manifest_line(Manifest& manifest, std::string_view line);
-
-// The manifest of a run directory; nothing when it has none.
-std::optional<Manifest> read_manifest(const std::filesystem::path& run_dir);
-
-// The one writer. Opening cuts off a last line that a crash left half written.
-class ManifestWriter {
-  public:
-    explicit ManifestWriter(const std::filesystem::path& path);
-    // The lines are on the disk when it returns.
-    void append(const std::vector<std::string>& lines);
-
-  private:
-    FileWriter file_;
-};
 
 }  // namespace argosy

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/job/manifest.hpp"
+#include "runtime/job/manifest_file.hpp"
 #include "runtime/job/shard_table.hpp"
 
 namespace argosy {

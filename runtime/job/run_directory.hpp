@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/job/manifest.hpp"
+#include "runtime/job/manifest_file.hpp"
 #include "runtime/job/request_file.hpp"
 
 namespace argosy {

@@ -149,6 +149,13 @@ def manifests():
         yield re.sub('"sum":"0', '"sum":"1', lines)
         for line in lines.splitlines():
             yield line + "\n"
+    # Without checksums: the fuzzer adds them.
+    shard = '{"entry":"shard","name":"%s","bytes":12,"xxh3":"00000000000000ff","answers":3,"errors":1}'
+    yield "\n".join(['{"entry":"start","number":1,"requests":9,"utc":"2026-01-01T00:00:00Z"}', shard % "1-0-0.h5",
+                     shard % "1-0-1.h5", shard % "1-0-0.h5", '{"entry":"withdrawn","name":"1-0-1.h5","reason":"torn"}',
+                     '{"entry":"finished"}'])
+    for name in ["", ".hidden", "a/b", "99999999999.h5", "7"]:
+        yield shard % name
     for line in ['{"entry":"shard"}', "[]", "{", '{"entry":"finished","sum":"0000000000000000"}', "x" * 300]:
         yield line + "\n"
 

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "runtime/job/file_writer.hpp"
+#include "runtime/job/manifest_file.hpp"
 #include "runtime/job/shard_hdf5.hpp"
 #include "runtime/job/shard_writer.hpp"
 #include "tests/launch/run_program.hpp"

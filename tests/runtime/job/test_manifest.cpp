@@ -4,7 +4,7 @@
 #include <random>
 
 #include "kernels/base/error.hpp"
-#include "runtime/job/manifest.hpp"
+#include "runtime/job/manifest_file.hpp"
 #include "tests/support/shared_data.hpp"
 
 using namespace argosy;

@@ -208,8 +208,10 @@ TEST_CASE("a full disk and a missing folder are told in a sentence that says wha
                   for (int i = 0; i < 100; ++i) file.write(std::string(10000, 'x'));
               }),
               "No space left"));
-    CHECK(has(sentence_of([] { FileWriter("/nowhere/file", FileWriter::Mode::truncate); }), "No such file"));
+    const test::TempDir folder;
+    const fs::path missing = folder.path() / "nowhere/file";
+    CHECK(has(sentence_of([&] { FileWriter(missing, FileWriter::Mode::truncate); }), "No such file"));
     CHECK(has(sentence_of([] { replace_file("/proc/x", "y", true); }), "/proc/x"));
-    CHECK_THROWS_AS(read_whole_file("/nowhere/file"), Error);
+    CHECK_THROWS_AS(read_whole_file(missing), Error);
     CHECK_THROWS_AS(read_whole_file("/proc"), Error);
 }

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "kernels/base/error.hpp"
+#include "runtime/job/file_writer.hpp"
 #include "runtime/job/shard_hdf5.hpp"
 #include "runtime/job/shard_writer.hpp"
 #include "tests/runtime/job/answer_samples.hpp"
