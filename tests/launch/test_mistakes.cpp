@@ -15,7 +15,7 @@
 #include <sstream>
 #include <thread>
 
-#include "runtime/job/manifest.hpp"
+#include "runtime/job/manifest_file.hpp"
 #include "tests/launch/run_program.hpp"
 #include "tests/support/shared_data.hpp"
 
