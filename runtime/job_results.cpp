@@ -39,6 +39,10 @@ std::vector<ShardEntry> share_entries(MpiSession& session, const std::vector<Sha
     return parse_manifest(lines).shards;
 }
 
+void print_report(const std::filesystem::path& folder) {
+    std::fputs(read_whole_file(folder / "report.txt").c_str(), stdout);
+}
+
 bool has_error_record(const JobInput& input, std::int64_t line) {
     const auto found = std::lower_bound(input.errors.begin(), input.errors.end(), line,
                                         [](const LineError& error, std::int64_t value) { return error.line < value; });
@@ -53,10 +57,16 @@ void JobResults::check_folder() {
     });
 }
 
-void JobResults::check_job(const JobIdentity& identity) {
+bool JobResults::check_job(const JobIdentity& identity) {
+    bool finished = false;
     session_.run_agreed([&] {
-        if (kept() && session_.rank() == 0) check_run_directory(folder_, identity);
+        if (!kept() || session_.rank() != 0) return;
+        check_run_directory(folder_, identity);
+        finished = holds_finished(folder_, identity);
+        if (finished) print_report(folder_);
     });
+    session_.world().broadcast(&finished, sizeof finished, 0);
+    return !finished;
 }
 
 bool JobResults::open(const JobIdentity& identity, const std::string& settings, const std::string& start_note,
@@ -68,7 +78,7 @@ bool JobResults::open(const JobIdentity& identity, const std::string& settings, 
         directory_ = std::make_unique<RunDirectory>(folder_, identity);
         finished = directory_->finished();
         if (finished) {
-            std::fputs(read_whole_file(folder_ / "report.txt").c_str(), stdout);
+            print_report(folder_);
             return;
         }
         directory_->write_settings(settings);

@@ -29,8 +29,9 @@ class JobResults {
 
     // Collective, before anything is read: a folder that cannot be a run directory is refused at once.
     void check_folder();
-    // Collective, before weights are read: so is another job's, and one that is in use. `identity` has no model digest.
-    void check_job(const JobIdentity& identity);
+    // Collective, before weights are read: so is another job's, and one that is in use. `identity` (world rank 0's
+    // counts) has no model digest. False: this very job has finished before, and its report was printed.
+    bool check_job(const JobIdentity& identity);
 
     // Collective. Opens or makes the run directory, finds what earlier runs answered, and sets damaged shards aside.
     // Error records of input lines are stored. False: the job has finished before, and its report was printed.

@@ -146,7 +146,8 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
     job.same_bits = describe(self_test(*job.ops, reference_ops(), job.stream));
 
     job.plan = read_plan(session, settings.model);
-    fs::path folder = fs::is_directory(settings.model) ? settings.model : settings.model.parent_path();
+    job.config = fs::is_directory(settings.model) ? settings.model / "config.json" : settings.model;
+    fs::path folder = job.config.parent_path();
     if (folder.empty()) folder = ".";  // a config.json of the working directory, named without a folder
     job.model_name = fs::absolute(folder).lexically_normal().filename().string();
     if (job.model_name.empty())

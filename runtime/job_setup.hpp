@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -22,7 +23,8 @@ namespace argosy {
 
 struct JobSetup {
     ModelPlan plan;
-    std::string model_name;  // in answers: the model folder's name
+    std::filesystem::path config;  // the model's config.json
+    std::string model_name;        // in answers: the model folder's name
     Tokenizer tokenizer;
     WeightSource source;
     const Ops* ops = nullptr;

@@ -9,6 +9,7 @@
 #include "parallel/node_waits.hpp"
 #include "runtime/account/ledger_pairs.hpp"
 #include "runtime/job/file_writer.hpp"
+#include "runtime/job/model_files.hpp"
 #include "runtime/job_costs.hpp"
 #include "runtime/job_loop.hpp"
 #include "runtime/job_progress.hpp"
@@ -73,12 +74,8 @@ class Job {
             return kExitDone;
         }
         if (first()) say_warnings();
-        JobIdentity identity{.model_digest = {},
-                             .input_digest = setup_.input.digest,
-                             .numerics_id = std::string(setup_.ops->numerics_id),
-                             .seed = settings_.seed,
-                             .settings = settings_identity(settings_)};
-        results_.check_job(identity);
+        JobIdentity identity = identity_before_weights();
+        if (!results_.check_job(identity)) return kExitDone;
         load();
         identity.model_digest = loaded_.digest;
         const std::string note = fmt::format("on {} ranks, {}", session_.size(), describe(setup_.layout));
@@ -91,6 +88,26 @@ class Job {
 
   private:
     bool first() const { return session_.rank() == 0; }
+
+    // All but the digest of the weights, which takes reading them. World rank 0 alone looks at files.
+    JobIdentity identity_before_weights() {
+        JobIdentity identity{.model_digest = {},
+                             .model_files = {},
+                             .input_digest = setup_.input.digest,
+                             .numerics_id = std::string(setup_.ops->numerics_id),
+                             .seed = settings_.seed,
+                             .settings = settings_identity(settings_),
+                             .weights_seen = {}};
+        session_.run_agreed([&] {
+            if (!first() || !results_.kept()) return;
+            std::vector<std::filesystem::path> weights;
+            for (const Checkpoint::File& file : setup_.source.files) weights.push_back(file.path);
+            ModelFiles files = look_at_model_files(setup_.config, weights);
+            identity.model_files = std::move(files.digest);
+            identity.weights_seen = std::move(files.weights);
+        });
+        return identity;
+    }
 
     // The map and what is wrong with it, for whoever asks later why a job was slow.
     void log_placement() {

@@ -33,14 +33,12 @@ constexpr int kLeaseSeconds = 120;  // where locks do not work: a lease younger 
 
 // Members in the order in which they are told apart in a refusal.
 std::vector<std::pair<const char*, std::string>> members_of(const JobIdentity& identity) {
-    return {{"model_digest", identity.model_digest},
-            {"input_digest", identity.input_digest},
-            {"numerics_id", identity.numerics_id},
-            {"seed", std::to_string(identity.seed)},
-            {"settings", identity.settings}};
+    return {{"model_digest", identity.model_digest}, {"model_files", identity.model_files},
+            {"input_digest", identity.input_digest}, {"numerics_id", identity.numerics_id},
+            {"seed", std::to_string(identity.seed)}, {"settings", identity.settings}};
 }
 
-constexpr const char* kDirectoryVersion = "2";  // of the form of shards and manifest
+constexpr const char* kDirectoryVersion = "3";  // of the form of shards and manifest
 
 std::string identity_json(const JobIdentity& identity) {
     std::string out = fmt::format("{{\"argosy_run\":\"{}\"", kDirectoryVersion);
@@ -50,6 +48,8 @@ std::string identity_json(const JobIdentity& identity) {
         out += ':';
         append_json_string(out, value);
     }
+    out += ",\n \"weights_seen\":";
+    append_json_string(out, identity.weights_seen);
     return out + "}\n";
 }
 
@@ -247,6 +247,17 @@ void check_run_directory(const fs::path& path, const JobIdentity& identity) {
     if (!fs::exists(path / kIdentityFile, error)) return;
     check_same_job(path, identity);
     refuse_in_use(path);
+}
+
+bool holds_finished(const fs::path& path, const JobIdentity& identity) {
+    std::error_code error;
+    if (identity.weights_seen.empty() || !fs::exists(path / kIdentityFile, error)) return false;
+    const auto known = nlohmann::json::parse(read_whole_file(path / kIdentityFile), nullptr, false);
+    const auto seen = known.is_object() ? known.find("weights_seen") : known.end();
+    if (seen == known.end() || *seen != identity.weights_seen || !differences(known, identity).empty()) return false;
+    const auto manifest = read_manifest(path);
+    return manifest && manifest->finished && fs::exists(path / "responses.jsonl", error) &&
+           fs::exists(path / "report.txt", error);
 }
 
 RunDirectory::RunDirectory(const fs::path& path, const JobIdentity& identity) : path_(path) {

@@ -17,12 +17,15 @@ namespace argosy {
 
 // What must be equal before anything is appended to what an earlier run left. Digests as hexadecimal text.
 struct JobIdentity {
-    std::string model_digest{};
+    std::string model_digest{};  // of the weights
+    std::string model_files{};   // digest of the model's other files
     std::string input_digest{};
     std::string numerics_id{};
     std::uint64_t seed = 0;
     // What else decides the answers (slice, limit, format, ...): "NAME VALUE, NAME VALUE".
     std::string settings{};
+    // Stored, never compared: which weight files the digest was made of (ModelFiles::weights).
+    std::string weights_seen{};
     bool operator==(const JobIdentity&) const = default;
 };
 std::string describe(const JobIdentity& identity);
@@ -49,6 +52,9 @@ void check_run_directory(const std::filesystem::path& path);
 // The same, when more is known of the job: that it is another job's directory, or in use. An empty model_digest is not
 // known yet and not compared.
 void check_run_directory(const std::filesystem::path& path, const JobIdentity& identity);
+// Whether the directory holds this very job, finished: then there is no need to read weights whose files are those that
+// it was finished with. False where that is not certain.
+bool holds_finished(const std::filesystem::path& path, const JobIdentity& identity);
 
 // Held by one process of the job (rank 0); the others use the paths. Files: argosy_run.json (identity), lease,
 // effective.cfg, status.json, log.txt, manifest.jsonl, shards/, errors.jsonl, responses.jsonl.

@@ -30,6 +30,10 @@ using nlohmann::json;
 
 namespace {
 
+// Of the demo model, all that answers hang on.
+constexpr const char* kModelFiles[] = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+                                       "tokenizer_config.json"};
+
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -355,14 +359,44 @@ TEST_CASE("a damaged shard is named, set aside, and its requests run again") {
           40);
 }
 
+TEST_CASE("a finished job prints its report again without reading weights that nobody touched") {
+    const Place place;
+    write_text(place.work / "in.jsonl", mixed_requests(4, 4));
+    const fs::path model = place.work / "model";
+    fs::create_directories(model);
+    for (const char* name : kModelFiles) fs::copy_file(source_dir() / "configs/demo" / name, model / name);
+    const fs::path weights = model / "model.safetensors";
+    const auto run = [&](int ranks) {
+        return run_program(call_at(place, ranks, run_words(place, "run", {"--model", model.string()})));
+    };
+    REQUIRE(run(2).status == 0);
+    // Whoever reads them now finds another model.
+    const auto changed = fs::last_write_time(weights);
+    std::fstream(weights, std::ios::in | std::ios::out | std::ios::binary).seekp(-5, std::ios::end).put('\x3c');
+    fs::last_write_time(weights, changed);
+    for (const int ranks : {0, 2}) {
+        const ProgramResult again = run(ranks);
+        INFO(again.err);
+        CHECK(again.status == 0);
+        CHECK(again.out == read_text(place.work / "run/report.txt"));
+    }
+    fs::last_write_time(weights, changed + std::chrono::nanoseconds(1000));
+    CHECK(run(0).err.find("another job: model_digest was ") != std::string::npos);
+    // What stands beside the weights makes another model too, and that is seen before they are read.
+    fs::last_write_time(weights, changed);
+    std::ofstream(model / "tokenizer_config.json", std::ios::app) << " ";
+    const ProgramResult other = run(2);
+    CHECK(other.status == 64);
+    CHECK(other.err.find("another job: model_files was ") != std::string::npos);
+}
+
 TEST_CASE("another job's directory is refused before weights are read, with every difference") {
     const Place place;
     write_text(place.work / "in.jsonl", mixed_requests(4, 4));
     REQUIRE(run_program(call_at(place, 0, run_words(place, "run"))).status == 0);
     const fs::path model = place.work / "model";
     fs::create_directories(model);
-    for (const char* name : {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"})
-        fs::copy_file(source_dir() / "configs/demo" / name, model / name);
+    for (const char* name : kModelFiles) fs::copy_file(source_dir() / "configs/demo" / name, model / name);
     {
         std::fstream weights(model / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
         weights.seekp(-5, std::ios::end);

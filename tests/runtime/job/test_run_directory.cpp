@@ -1,10 +1,15 @@
 // The run directory: made, opened again, refused; its small files; and writes that fail.
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "kernels/base/error.hpp"
 #include "runtime/job/file_writer.hpp"
+#include "runtime/job/model_files.hpp"
 #include "runtime/job/run_directory.hpp"
 #include "tests/support/shared_data.hpp"
 
@@ -14,6 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 const JobIdentity kJob{.model_digest = "m1",
+                       .model_files = "f1",
                        .input_digest = "i1",
                        .numerics_id = "cpu-exact-1",
                        .seed = 5,
@@ -61,29 +67,28 @@ TEST_CASE("a run directory is made, opened again by the same job, and refused to
         CHECK_FALSE(directory.finished());
     }
     const JobIdentity other{.model_digest = "m2",
+                            .model_files = "f2",
                             .input_digest = "i2",
                             .numerics_id = "cpu-int8-1",
                             .seed = 6,
                             .settings = "kv-dtype f32, slice 1/2"};
     const std::vector<std::string> all = {
-        R"(model_digest was "m1" and is "m2")",
-        R"(input_digest was "i1" and is "i2")",
-        R"(numerics_id was "cpu-exact-1" and is "cpu-int8-1")",
-        R"(seed was "5" and is "6")",
-        R"(kv-dtype was "bf16" and is "f32")",
-        R"(slice was "" and is "1/2")",
-        R"(limit was "-1" and is "")",
+        R"(model_digest was "m1" and is "m2")", R"(model_files was "f1" and is "f2")",
+        R"(input_digest was "i1" and is "i2")", R"(numerics_id was "cpu-exact-1" and is "cpu-int8-1")",
+        R"(seed was "5" and is "6")",           R"(kv-dtype was "bf16" and is "f32")",
+        R"(slice was "" and is "1/2")",         R"(limit was "-1" and is "")",
     };
     std::string list;
     for (const std::string& difference : all) list += (list.empty() ? "" : "; ") + difference;
     CHECK(has(refusal(path, other), "holds another job: " + list + ". Nothing was touched."));
-    for (int member = 0; member < 5; ++member) {  // and each alone
+    for (int member = 0; member < 6; ++member) {  // and each alone
         JobIdentity one = kJob;
         if (member == 0) one.model_digest = other.model_digest;
-        if (member == 1) one.input_digest = other.input_digest;
-        if (member == 2) one.numerics_id = other.numerics_id;
-        if (member == 3) one.seed = other.seed;
-        if (member == 4) one.settings = "kv-dtype f32, limit -1";
+        if (member == 1) one.model_files = other.model_files;
+        if (member == 2) one.input_digest = other.input_digest;
+        if (member == 3) one.numerics_id = other.numerics_id;
+        if (member == 4) one.seed = other.seed;
+        if (member == 5) one.settings = "kv-dtype f32, limit -1";
         CHECK(has(refusal(path, one), "holds another job: " + all[static_cast<std::size_t>(member)] + ". "));
         // Before weights are read their digest is not known, but the rest is.
         one.model_digest.clear();
@@ -95,7 +100,67 @@ TEST_CASE("a run directory is made, opened again by the same job, and refused to
     replace_file(path / "argosy_run.json", "{\"argosy_run\":\"1\"}", true);
     CHECK(has(refusal(path, kJob), "another version of Argosy"));
     CHECK(describe(kJob) ==
-          "model_digest m1, input_digest i1, numerics_id cpu-exact-1, seed 5, settings kv-dtype bf16, limit -1");
+          "model_digest m1, model_files f1, input_digest i1, numerics_id cpu-exact-1, seed 5, settings kv-dtype bf16, "
+          "limit -1");
+}
+
+TEST_CASE("a finished job is known again by its weight files' names, sizes and times") {
+    const test::TempDir folder;
+    const fs::path path = folder.path() / "run";
+    JobIdentity job = kJob, early = kJob;
+    early.model_digest.clear();
+    job.weights_seen = early.weights_seen = "model.safetensors 12 34";
+    {
+        RunDirectory directory(path, job);
+        directory.start(0);
+        replace_file(directory.responses(), "", true);
+        replace_file(path / "report.txt", "", true);
+        CHECK_FALSE(holds_finished(path, early));
+        directory.finish();
+    }
+    CHECK(holds_finished(path, early));
+    JobIdentity touched = early, unknown = early, other = early;
+    touched.weights_seen = "model.safetensors 12 35";
+    unknown.weights_seen.clear();
+    other.seed = 6;
+    CHECK_FALSE(holds_finished(path, touched));
+    CHECK_FALSE(holds_finished(path, unknown));
+    CHECK_FALSE(holds_finished(path, other));
+    CHECK_NOTHROW(RunDirectory(path, [&] {  // times are no difference between jobs
+        JobIdentity copied = job;
+        copied.weights_seen = touched.weights_seen;
+        return copied;
+    }()));
+    for (const char* name : {"report.txt", "responses.jsonl"}) {
+        fs::rename(path / name, path / "aside");
+        CHECK_FALSE(holds_finished(path, early));
+        fs::rename(path / "aside", path / name);
+    }
+    CHECK_FALSE(holds_finished(folder.path() / "none", early));
+}
+
+TEST_CASE("every file that answers hang on makes another model") {
+    const test::TempDir folder;
+    const auto write = [&](const std::string& name, const std::string& text) {
+        replace_file(folder.path() / name, text, false);
+    };
+    write("config.json", "{}");
+    write("a.safetensors", "abc");
+    const std::vector<fs::path> weights = {folder.path() / "a.safetensors"};
+    const auto look = [&] { return look_at_model_files(folder.path() / "config.json", weights); };
+    std::set<std::string> digests = {look().digest};
+    for (const char* name :
+         {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}) {
+        CAPTURE(name);
+        write(name, "the same text");
+        CHECK(digests.insert(look().digest).second);
+    }
+    const ModelFiles before = look();
+    CHECK(look() == before);
+    CHECK(before.weights.find("a.safetensors 3 ") == 0);
+    fs::last_write_time(weights[0], fs::last_write_time(weights[0]) + std::chrono::seconds(1));
+    CHECK(look().digest == before.digest);
+    CHECK(look().weights != before.weights);
 }
 
 TEST_CASE("a folder with other things in it is refused and left as it is") {
