@@ -1,9 +1,11 @@
-// bf16 and f16 codes, all of them, and Philox against its published answers.
+// bf16, f16, fp8 and fp4 codes, all of them, and Philox against its published answers.
 #include <catch2/catch.hpp>
 
 #include <cmath>
 
 #include "kernels/base/philox.hpp"
+#include "kernels/quant/fp4.hpp"
+#include "kernels/quant/fp8.hpp"
 #include "tests/kernels/op_cases.hpp"
 
 namespace argosy::test {
@@ -60,6 +62,67 @@ TEST_CASE("f16: every code decodes by definition, comes back, and its halfway po
     REQUIRE(encode_f16(65519.0F) == 0x7bff);
     REQUIRE(encode_f16(1e30F) == 0x7c00);
     REQUIRE(encode_f16(-INFINITY) == 0xfc00);
+}
+
+// A small format without infinities: every code by definition, and every f32 around the middles between neighbours.
+// `codes` positive codes are numbers; what lies beyond the largest becomes the largest.
+template <class Decode, class Encode>
+void check_small_format(int bits, int exponent_bits, int mantissa_bits, int codes, Decode decode, Encode encode) {
+    const auto truth = [&](int code) {
+        const int bias = (1 << (exponent_bits - 1)) - 1;
+        const int exponent = code >> mantissa_bits, mantissa = code & ((1 << mantissa_bits) - 1);
+        return exponent == 0 ? std::ldexp(mantissa, 1 - bias - mantissa_bits)
+                             : std::ldexp(mantissa + (1 << mantissa_bits), exponent - bias - mantissa_bits);
+    };
+    const auto minus = static_cast<std::uint8_t>(1 << (bits - 1));
+    for (int code = 0; code < codes; ++code) {
+        CAPTURE(code);
+        const auto positive = static_cast<std::uint8_t>(code);
+        const auto negative = static_cast<std::uint8_t>(code | minus);
+        REQUIRE(static_cast<double>(decode(positive)) == truth(code));
+        REQUIRE(static_cast<double>(decode(negative)) == -truth(code));
+        REQUIRE(std::signbit(decode(negative)));
+        REQUIRE(encode(decode(positive)) == positive);
+        REQUIRE(encode(decode(negative)) == negative);
+        if (code + 1 == codes) continue;
+        const auto middle = static_cast<float>((truth(code) + truth(code + 1)) / 2);  // exact: a bit more than a code
+        REQUIRE(encode(middle) == (code % 2 == 0 ? code : code + 1));
+        REQUIRE(encode(-middle) == ((code % 2 == 0 ? code : code + 1) | minus));
+        REQUIRE(encode(std::nextafterf(middle, 0.0F)) == code);
+        REQUIRE(encode(std::nextafterf(middle, INFINITY)) == code + 1);
+    }
+    const float largest = decode(static_cast<std::uint8_t>(codes - 1));
+    for (const float beyond : {std::nextafterf(largest, INFINITY), 1.03F * largest, 1.1F * largest, 1.3F * largest,
+                               2 * largest, 3e38F, INFINITY}) {
+        REQUIRE(encode(beyond) == codes - 1);
+        REQUIRE(encode(-beyond) == ((codes - 1) | minus));
+    }
+    REQUIRE(encode(1e-44F) == 0);
+}
+
+TEST_CASE("fp8 E4M3: every code decodes by definition, comes back, halfway points round to even, 448 is the end") {
+    check_small_format(
+        8, 4, 3, 127, [](std::uint8_t code) { return decode_e4m3(code); },
+        [](float value) { return encode_e4m3(value); });
+    REQUIRE(decode_e4m3(0x7e) == kE4m3Max);
+    for (const int nan : {0x7f, 0xff}) {
+        REQUIRE(std::isnan(decode_e4m3(static_cast<std::uint8_t>(nan))));
+        REQUIRE(encode_e4m3(decode_e4m3(static_cast<std::uint8_t>(nan))) == nan);
+    }
+}
+
+TEST_CASE("fp4 E2M1: every code decodes by definition, comes back, halfway points round to even, 6 is the end") {
+    check_small_format(
+        4, 2, 1, 8, [](std::uint8_t code) { return decode_e2m1(code); },
+        [](float value) { return encode_e2m1(value); });
+    REQUIRE(decode_e2m1(7) == kE2m1Max);
+    REQUIRE(decode_e2m1(0xa3) == decode_e2m1(3));  // the upper half is another code
+}
+
+TEST_CASE("E8M0: every code is its power of two") {
+    for (int code = 0; code < 255; ++code)
+        REQUIRE(static_cast<double>(decode_e8m0(static_cast<std::uint8_t>(code))) == std::ldexp(1.0, code - 127));
+    REQUIRE(std::isnan(decode_e8m0(255)));
 }
 
 // From the authors' kat_vectors file (Random123).
