@@ -32,6 +32,11 @@ std::string read_text(const fs::path& path) {
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+int patience() {
+    const char* text = std::getenv("ARGOSY_TEST_PATIENCE");
+    return text == nullptr ? 1 : std::atoi(text);
+}
+
 ProgramResult run_program(const ProgramCall& call) {
     const TempDir temp;
     std::string command = "env";
@@ -40,7 +45,7 @@ ProgramResult run_program(const ProgramCall& call) {
         command += " " + quoted((source_dir() / "tests/support/mpirun.sh").string()) +
                    fmt::format(" {} {}", call.timeout_s, call.ranks);
     } else {
-        command += fmt::format(" timeout -k 2 {}", call.timeout_s);
+        command += fmt::format(" timeout -k 2 {}", call.timeout_s * patience());
     }
     for (const std::string& word : call.before) command += " " + quoted(word);
     command += " " + quoted(program_path().string());

@@ -25,6 +25,9 @@ struct ProgramCall {
 };
 ProgramResult run_program(const ProgramCall& call);
 
+// How many times longer than usual programs may take: 1 but where ARGOSY_TEST_PATIENCE says more, as under sanitizers.
+int patience();
+
 // A request line of prompt token ids, greedy unless `extra` says otherwise; extra members replace.
 std::string request_line(const std::string& id, const std::vector<int>& prompt, int max_tokens,
                          const nlohmann::json& extra = nlohmann::json::object());

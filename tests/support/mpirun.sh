@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs a program under mpirun for a test, on one machine: mpirun.sh SECONDS RANKS PROGRAM [ARGUMENT...]
-# Ranks may exceed cores, and the run ends after SECONDS whatever happens.
+# Ranks may exceed cores, and the run ends after SECONDS (times ARGOSY_TEST_PATIENCE, where programs are slow) whatever happens.
 set -u
-seconds=$1 ranks=$2
+seconds=$(($1 * ${ARGOSY_TEST_PATIENCE:-1})) ranks=$2
 shift 2
 if [ "$(id -u)" = 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1  # containers and test machines run as root
