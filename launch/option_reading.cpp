@@ -55,6 +55,20 @@ void fail_parsing(po::error& error, const po::options_description& table, const 
     fail(ErrorKind::usage, "{}: {}. Every option stands in --help.", where, boost_text(error));
 }
 
+namespace {
+
+// A second file would be passed over in silence, and help is no setting.
+void refuse_keys_of_the_command_line(const po::parsed_options& lines, const std::string& file) {
+    for (const auto& line : lines.options) {
+        if (line.string_key != "config" && line.string_key != "help") continue;
+        fail(ErrorKind::usage,
+             "The config file {} has the key \"{}\", which works on the command line only. Remove it.", file,
+             line.string_key);
+    }
+}
+
+}  // namespace
+
 void read_arguments(const std::vector<std::string>& arguments, const po::options_description& table,
                     const std::string& where) {
     po::variables_map values;
@@ -62,16 +76,23 @@ void read_arguments(const std::vector<std::string>& arguments, const po::options
         namespace style = po::command_line_style;
         const auto parsed = po::command_line_parser(arguments)
                                 .options(table)
-                                .positional({})
                                 .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
                                 .run();
+        for (const auto& option : parsed.options) {
+            if (option.position_key < 0) continue;
+            fail(ErrorKind::usage,
+                 "{} takes options only, each as --NAME VALUE; a word stands alone: \"{}\". See --help.", where,
+                 option.original_tokens.empty() ? "" : option.original_tokens[0].substr(0, 60));
+        }
         po::store(parsed, values);
         if (values.count("config") != 0u) {
             const std::string file = values["config"].as<std::string>();
             std::ifstream stream(file);
             if (!stream) fail(ErrorKind::usage, "The config file {} cannot be read. Check --config.", file);
             try {
-                po::store(po::parse_config_file(stream, table), values);
+                const auto lines = po::parse_config_file(stream, table);
+                refuse_keys_of_the_command_line(lines, file);
+                po::store(lines, values);
             } catch (po::error& error) {
                 fail_parsing(error, table, "The config file " + file);
             }

@@ -87,7 +87,7 @@ po::options_description run_table(RunOptions& run, Typed& t) {
     what.add_options()  //
         ("model", po::value(&t.model)->value_name("DIR"),
          "Hugging Face folder of the model (default: the demo model)")  //
-        ("input", po::value(&t.input)->value_name("FILE")->composing(),
+        ("input", po::value(&t.input)->value_name("FILE"),
          "requests, may be given several times (default: the demo requests)")  //
         ("input-format", po::value(&s.input_format)->value_name("FORMAT"),
          "jsonl (OpenAI batch lines or {\"prompt\": ...}) or text (default jsonl)")  //
@@ -228,26 +228,42 @@ BenchOptions parse_bench_options(const std::vector<std::string>& arguments) {
     return bench;
 }
 
+namespace {
+
+po::options_description inspect_table(InspectArguments& inspect, std::string& model) {
+    po::options_description table(kHelpColumns);
+    table.add_options()  //
+        ("model", po::value(&model)->value_name("DIR"),
+         "folder of the model or a config.json; may stand without --model (default: the demo model)")                //
+        ("dp", number(inspect.dp), "data-parallel groups of the layout whose bytes per rank are shown (default 1)")  //
+        ("tp", number(inspect.tp), "its tensor-parallel ranks (default 1)")                                          //
+        ("ep", number(inspect.ep), "its expert-parallel groups (default dp x tp / etp)")                             //
+        ("etp", number(inspect.etp), "its ranks that split each expert (default 1)")                                 //
+        ("tokenize", po::value(&inspect.tokenize)->value_name("FILE"),
+         "print the token ids of each line of FILE instead")  //
+        ("render", po::value(&inspect.render)->value_name("FILE"),
+         "print the prompt that each request line of FILE becomes instead, chats by the model's template")  //
+        ("help", po::bool_switch(&inspect.help), "this text");
+    return table;
+}
+
+}  // namespace
+
 InspectArguments parse_inspect_options(const std::vector<std::string>& arguments) {
     InspectArguments inspect;
     std::string model;
-    po::options_description table("argosy inspect MODEL: what a model is, from its folder or its config.json\n",
-                                  kHelpColumns);
-    table.add_options()  //
-        ("model", po::value(&model)->value_name("DIR"),
-         "folder of the model or a config.json; may stand without --model")                                          //
-        ("dp", number(inspect.dp), "bytes per rank for this many data-parallel groups (default 1)")                  //
-        ("tp", number(inspect.tp), "... tensor-parallel ranks (default 1)")                                          //
-        ("ep", number(inspect.ep), "... expert-parallel groups (default dp x tp / etp)")                             //
-        ("etp", number(inspect.etp), "... ranks that split each expert (default 1)")                                 //
-        ("tokenize", po::value(&inspect.tokenize)->value_name("FILE"), "print the token ids of each line of FILE")   //
-        ("render", po::value(&inspect.render)->value_name("FILE"), "print the prompt of each request line of FILE")  //
-        ("help", po::bool_switch(&inspect.help), "this text");
+    const po::options_description table = inspect_table(inspect, model);
     po::positional_options_description positions;
     positions.add("model", 1);
     po::variables_map values;
     try {
-        po::store(po::command_line_parser(arguments).options(table).positional(positions).run(), values);
+        namespace style = po::command_line_style;
+        po::store(po::command_line_parser(arguments)
+                      .options(table)
+                      .positional(positions)
+                      .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
+                      .run(),
+                  values);
         po::notify(values);
     } catch (po::error& error) {
         fail_parsing(error, table, "argosy inspect");
@@ -257,13 +273,13 @@ InspectArguments parse_inspect_options(const std::vector<std::string>& arguments
 }
 
 std::string inspect_help() {
-    return "argosy inspect MODEL: what a model is, from its folder or from its config.json alone\n\n"
-           "  --dp N --tp N --ep N --etp N   bytes per rank in this layout\n"
-           "  --tokenize FILE                print the token ids of each line of FILE\n"
-           "  --render FILE                  print the prompt that each request line of FILE becomes, chats by the "
-           "model's\n"
-           "                                 template\n"
-           "  --help                         this text\n";
+    InspectArguments inspect;
+    std::string model;
+    std::ostringstream text;
+    text << "argosy inspect MODEL: what a model is, from its folder or from its config.json alone\n\n"
+            "  argosy inspect Mixtral-8x22B/config.json --tp 4 --ep 8\n\n"
+         << inspect_table(inspect, model);
+    return text.str();
 }
 
 std::string run_help() {
