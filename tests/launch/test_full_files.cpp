@@ -54,7 +54,9 @@ TEST_CASE("each file of a run directory on a full disk: a sentence that names it
     std::vector<Full> cases;
     for (const char* name : {"argosy_run.json", "effective.cfg", "log.txt", "errors.jsonl", "responses.jsonl",
                              "status.json", "report.txt", "report.json", "costs-1.csv"}) {
-        for (const int ranks : {0, 2}) {
+        // World rank 0 alone writes these files: with two ranks, one of each phase.
+        const bool also_on_2 = std::string(name).find(".json") != std::string::npos;
+        for (const int ranks : also_on_2 ? std::vector<int>{0, 2} : std::vector<int>{0}) {
             Full& full = cases.emplace_back();
             full.name = name;
             full.link = full.name == "log.txt" ? full.name : full.name + ".tmp";
@@ -101,7 +103,7 @@ ProgramResult run_limited(const Place& place, int ranks, const std::vector<std::
 
 TEST_CASE("a limit on the size of files: shards and the manifest, and then the same bytes") {
     const Place place;
-    write_text(place.work / "in.jsonl", steady_requests(120));
+    write_text(place.work / "in.jsonl", steady_requests(60));
     const std::vector<std::string> words = run_words(place, "run", "in.jsonl", {"--max-rows", "48"});
     REQUIRE(run_at(place, 2, run_words(place, "whole", "in.jsonl", {"--max-rows", "48"})).status == 0);
     const fs::path manifest = place.work / "run/manifest.jsonl";
