@@ -103,7 +103,7 @@ TEST_CASE("a signal stops the job with status 75, and the same command goes on t
         seconds);
     INFO(usr1.err);
     CHECK(usr1.status == 75);
-    CHECK(seconds < 10);
+    CHECK(seconds < 10 * patience());
     CHECK(sentences_of(usr1).size() == 1);
     CHECK(json::parse(read_text(job.run() / "status.json")).at("state") == "stopped");
     job.check_resume(2, {});
@@ -118,7 +118,7 @@ TEST_CASE("a signal stops the job with status 75, and the same command goes on t
         seconds);
     INFO(term.err);
     CHECK(term.status == 75);
-    CHECK(seconds < 10);
+    CHECK(seconds < 10 * patience());
     CHECK(sentences_of(term).size() == 1);
     job.check_resume(2, {"--tp", "2"});  // and in another layout
 
@@ -132,7 +132,7 @@ TEST_CASE("a signal stops the job with status 75, and the same command goes on t
         seconds);
     INFO(alone.err);
     CHECK(alone.status == 75);
-    CHECK(seconds < 10);
+    CHECK(seconds < 10 * patience());
     CHECK(sentences_of(alone).size() == 1);
     job.check_resume(2, {"--dp", "2"});
 }
@@ -176,7 +176,7 @@ TEST_CASE("a rank that is killed ends the job within seconds, and the same comma
             CHECK(killed.status == 137);
             check_named(killed, static_cast<std::size_t>(victim));
         }
-        CHECK(seconds < 10);
+        CHECK(seconds < 10 * patience());
         check_nothing_left(job.place);
         if (one_rank || victim == Victim::launcher_by_term) job.check_resume(2, {});
     }
@@ -190,7 +190,7 @@ TEST_CASE("a rank that is killed ends the job within seconds, and the same comma
         },
         seconds);
     CHECK(alone.status == 137);
-    CHECK(seconds < 10);
+    CHECK(seconds < 10 * patience());
     job.check_resume(0, {});
 }
 
