@@ -29,7 +29,9 @@ void write_text(const fs::path& path, const std::string& text) { std::ofstream(p
 
 std::string read_text(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    std::ostringstream text;
+    text << file.rdbuf();  // unlike iterators, bears a file in /proc whose process ends meanwhile
+    return text.str();
 }
 
 int patience() {
