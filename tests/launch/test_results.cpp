@@ -121,16 +121,17 @@ std::size_t check_shards(const fs::path& run) {
 
 TEST_CASE("killed at 30 random moments: the same bytes, no request answered twice, every listed shard whole") {
     constexpr int kKills = 30;
+    constexpr int kRequests = 240;  // two seconds of a quick machine: shards are sealed after half a second
     constexpr int kKillsPerRun = 5;
     const Place place;
-    write_text(place.work / "in.jsonl", mixed_requests(120, 28));
+    write_text(place.work / "in.jsonl", mixed_requests(kRequests, 28));
     const ProgramResult whole = run_program(call_at(place, 2, run_words(place, "whole")));
     INFO(whole.err);
     REQUIRE(whole.status == 0);
     const std::string want = read_text(place.work / "whole/responses.jsonl");
     const std::string want_errors = read_text(place.work / "whole/errors.jsonl");
     const std::size_t requests = check_shards(place.work / "whole");
-    REQUIRE(requests == 120);
+    REQUIRE(requests == kRequests);
 
     const fs::path run = place.work / "run";
     std::mt19937 random(30);
