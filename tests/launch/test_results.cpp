@@ -121,7 +121,7 @@ std::size_t check_shards(const fs::path& run) {
 
 TEST_CASE("killed at 30 random moments: the same bytes, no request answered twice, every listed shard whole") {
     constexpr int kKills = 30;
-    constexpr int kRequests = 240;  // two seconds of a quick machine: shards are sealed after half a second
+    constexpr int kRequests = 480;  // four seconds of a quick machine: shards are sealed after half a second
     constexpr int kKillsPerRun = 5;
     const Place place;
     write_text(place.work / "in.jsonl", mixed_requests(kRequests, 28));
