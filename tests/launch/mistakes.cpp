@@ -100,21 +100,6 @@ std::vector<std::string> files_under(const fs::path& folder) {
     return names;
 }
 
-std::vector<pid_t> processes(const std::string& name, const std::string& text) {
-    std::vector<pid_t> found;
-    std::error_code error;
-    for (fs::directory_iterator entry("/proc", error); !error && entry != fs::directory_iterator();
-         entry.increment(error)) {
-        const std::string pid = entry->path().filename();
-        if (!std::all_of(pid.begin(), pid.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) continue;
-        const std::string command = read_text(entry->path() / "cmdline");
-        const std::string program = fs::path(command.substr(0, command.find('\0'))).filename();
-        if (program == name && command.find(text) != std::string::npos) found.push_back(std::stoi(pid));
-    }
-    std::sort(found.begin(), found.end());
-    return found;
-}
-
 std::vector<std::string> sentences_of(const ProgramResult& result) {
     std::vector<std::string> sentences;
     std::istringstream lines(result.err);

@@ -30,9 +30,6 @@ ProgramResult run_at(const Place& place, int ranks, std::vector<std::string> arg
 // Relative names, sorted. Files may vanish while they are listed.
 std::vector<std::string> files_under(const std::filesystem::path& folder);
 
-// Processes whose command line holds `text` and whose program is called `name`, by number.
-std::vector<pid_t> processes(const std::string& name, const std::string& text);
-
 // The program's own sentences. The launcher adds words of its own when a status is not 0.
 std::vector<std::string> sentences_of(const ProgramResult& result);
 

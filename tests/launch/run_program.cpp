@@ -3,6 +3,8 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -84,6 +86,21 @@ std::map<std::string, json> read_responses(const fs::path& run_dir) {
 }
 
 json read_report(const fs::path& run_dir) { return json::parse(read_text(run_dir / "report.json")); }
+
+std::vector<pid_t> processes(const std::string& name, const std::string& text) {
+    std::vector<pid_t> found;
+    std::error_code error;
+    for (fs::directory_iterator entry("/proc", error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+        const std::string pid = entry->path().filename();
+        if (!std::all_of(pid.begin(), pid.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) continue;
+        const std::string command = read_text(entry->path() / "cmdline");
+        const std::string program = fs::path(command.substr(0, command.find('\0'))).filename();
+        if (program == name && command.find(text) != std::string::npos) found.push_back(std::stoi(pid));
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+}
 
 std::vector<std::string> words_of(const std::string& text) {
     std::istringstream stream(text);

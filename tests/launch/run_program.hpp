@@ -1,6 +1,8 @@
 // Running the built program as a user would, under mpirun or alone, and reading what it left.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -40,6 +42,9 @@ std::map<std::string, nlohmann::json> read_responses(const std::filesystem::path
 
 // report.json's counters.
 nlohmann::json read_report(const std::filesystem::path& run_dir);
+
+// Processes whose command line holds `text` and whose program is called `name`, by number.
+std::vector<pid_t> processes(const std::string& name, const std::string& text);
 
 // "--tp 2 --dp 2" as words.
 std::vector<std::string> words_of(const std::string& text);

@@ -84,22 +84,6 @@ std::vector<std::string> export_words(const fs::path& run, const std::vector<std
     return words;
 }
 
-// Processes called argosy whose command line holds `text`.
-std::vector<pid_t> ranks_of(const std::string& text) {
-    std::vector<pid_t> found;
-    std::error_code error;
-    for (fs::directory_iterator entry("/proc", error); !error && entry != fs::directory_iterator();
-         entry.increment(error)) {
-        const std::string pid = entry->path().filename();
-        if (!std::all_of(pid.begin(), pid.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) continue;
-        const std::string command = read_text(entry->path() / "cmdline");
-        const std::string program = fs::path(command.substr(0, command.find('\0'))).filename();
-        if (program == "argosy" && command.find(text) != std::string::npos) found.push_back(std::stoi(pid));
-    }
-    std::sort(found.begin(), found.end());
-    return found;
-}
-
 // Every listed shard is whole, and no line stands in two places. Returns how many requests are stored.
 std::size_t check_shards(const fs::path& run) {
     const auto manifest = read_manifest(run);
@@ -151,7 +135,7 @@ TEST_CASE("killed at 30 random moments: the same bytes, no request answered twic
             while (seconds_since(start) < moment_s &&
                    job.wait_for(std::chrono::milliseconds(5)) != std::future_status::ready) {
             }
-            const std::vector<pid_t> ranks = ranks_of(run.string());
+            const std::vector<pid_t> ranks = processes("argosy", run.string());
             int killed = 0;
             for (std::size_t i = 0; i < ranks.size(); ++i) {
                 if (victim < 2 && i != victim) continue;

@@ -102,3 +102,28 @@ TEST_CASE("who gets nothing from a late rank does not wait for it") {
     }
     stage.barrier();
 }
+
+TEST_CASE("verbs that are ignored count for nothing, and those after listening again do") {
+    MpiSession session;
+    if (session.size() == 1) return;
+    RankLayout layout;
+    layout.dp = session.size();
+    layout.ep = session.size();
+    Groups groups = make_groups(session, layout);
+    NodeMemory memory(session);
+    AccountClock clock(monotonic_ns(), Account::other);
+    clock.switch_to(Account::step_control);
+    NodeWaits waits(session, groups, memory, clock);
+    Communicator& stage = *groups.stage;
+    const auto wait_for_rank_0 = [&] {
+        stage.barrier();
+        if (stage.rank() == 0) nap(clock);
+        stage.barrier();
+    };
+    waits.ignore();
+    wait_for_rank_0();
+    CHECK(blamed_on(waits, 0, Account::sample) == 0);
+    waits.listen();
+    wait_for_rank_0();
+    if (session.rank() != 0) CHECK(blamed_on(waits, 0, Account::sample) > kNap_ns * 8 / 10);
+}
