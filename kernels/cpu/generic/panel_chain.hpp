@@ -9,14 +9,14 @@
 
 #include "kernels/base/inline.hpp"
 #include "kernels/base/lanes.hpp"
+#include "kernels/cpu/generic/leaf_walk.hpp"
 
 namespace argosy {
-
-inline constexpr int kChainBlock = 16;  // columns of x that stand together
 
 // Panel weights as stored: the vectors of step k and k + 1 from the panel's bytes at an even k.
 struct PanelF32 {
     static constexpr std::int64_t kPairBytes = 128;
+    static constexpr std::int64_t kLastBytes = 64;  // of an odd last k
     template <class V>
     [[gnu::always_inline]] static V even(const std::byte* pair) {
         return V::load(reinterpret_cast<const float*>(pair));
@@ -28,6 +28,7 @@ struct PanelF32 {
 };
 struct PanelBf16 {
     static constexpr std::int64_t kPairBytes = 64;
+    static constexpr std::int64_t kLastBytes = 64;
     template <class V>
     [[gnu::always_inline]] static V even(const std::byte* pair) {
         return V::low_bf16(reinterpret_cast<const std::uint32_t*>(pair));
@@ -67,27 +68,15 @@ template <class V, int kRows, int kPanels>
     }
 }
 
-// Continues the chains over `columns` columns: x is [columns/16][kRows][16], panel[p] the panel's bytes at the first
-// column, tile [kPanels][kRows][16] holds the chains' values between calls. `fresh` starts them at 0. columns is even
-// except in the last call.
+// One part's chains: x is [columns/16][kRows][16], pair[p] the panel's bytes at its first column; columns is even
+// except where a leaf ends. `lines` cache lines from `fetch` on are asked for with every block of columns.
 template <class V, class Weights, int kRows, int kPanels>
-[[gnu::noinline]] static void chain_tile(const float* x, const std::byte* const* panel, std::int64_t columns,
-                                         bool fresh, float* tile, FetchAhead& ahead) {
-    V acc[kRows][kPanels];
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-        for (int p = 0; p < kPanels; ++p) acc[r][p] = fresh ? V::zero() : V::load(tile + (p * kRows + r) * 16);
-    }
-    const std::byte* pair[kPanels];
-#pragma GCC unroll 8
-    for (int p = 0; p < kPanels; ++p) pair[p] = panel[p];
-
+[[gnu::always_inline]] static inline void chain_columns(V (&acc)[kRows][kPanels], const float*& x,
+                                                        const std::byte* (&pair)[kPanels], std::int64_t columns,
+                                                        const std::byte*& fetch, int lines) {
     V w[kPanels];
     std::int64_t k = 0;
-    const std::byte* fetch = ahead.next;
-    const int lines = ahead.lines;
-    for (; k + kChainBlock <= columns; k += kChainBlock) {
+    for (; k + kChainBlock <= columns; k += kChainBlock, x += kRows * kChainBlock) {
         for (int line = 0; line < lines; ++line, fetch += 64) __builtin_prefetch(fetch, 0, 2);
 #pragma GCC unroll 2
         for (int step = 0; step < kChainBlock; step += 2) {
@@ -100,28 +89,61 @@ template <class V, class Weights, int kRows, int kPanels>
 #pragma GCC unroll 8
             for (int p = 0; p < kPanels; ++p) pair[p] += Weights::kPairBytes;
         }
-        x += kRows * kChainBlock;
+    }
+    if (k == columns) return;
+    for (const float* left = x; k < columns; k += 2, left += 2) {
+#pragma GCC unroll 8
+        for (int p = 0; p < kPanels; ++p) w[p] = Weights::template even<V>(pair[p]);
+        chain_step<V, kRows, kPanels>(acc, w, left);
+        const bool pair_whole = k + 1 < columns;  // an odd last k stands alone
+        if (pair_whole) {
+#pragma GCC unroll 8
+            for (int p = 0; p < kPanels; ++p) w[p] = Weights::template odd<V>(pair[p]);
+            chain_step<V, kRows, kPanels>(acc, w, left + 1);
+        }
+#pragma GCC unroll 8
+        for (int p = 0; p < kPanels; ++p) pair[p] += pair_whole ? Weights::kPairBytes : Weights::kLastBytes;
+    }
+    x += kRows * kChainBlock;
+}
+
+// Walks a run's parts: chains and joins stay in registers, only values that wait are stored. stack is
+// [kStackDepth][kPanels][kRows][16]; behind the last run the result stands at its begin.
+template <class V, class Weights, int kRows, int kPanels>
+[[gnu::noinline]] static void chain_tile(const ChainRun& run, const float* x, const std::byte* const* panel,
+                                         float* stack, FetchAhead& ahead) {
+    constexpr int kFloats = kPanels * kRows * 16;
+    V acc[kRows][kPanels];
+    const std::byte* pair[kPanels];
+#pragma GCC unroll 8
+    for (int p = 0; p < kPanels; ++p) pair[p] = panel[p] + run.panel_offset;
+    const std::byte* fetch = ahead.next;
+    const int lines = ahead.lines;
+    for (int i = 0; i < run.parts; ++i) {
+        const ChainPart& part = run.part[i];
+        const float* left = stack + (part.top + part.joins) * kFloats;
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+            for (int p = 0; p < kPanels; ++p) acc[r][p] = part.fresh ? V::zero() : V::load(left + (p * kRows + r) * 16);
+        }
+        chain_columns<V, Weights, kRows, kPanels>(acc, x, pair, part.columns, fetch, lines);
+        for (int join = 0; join < part.joins; ++join) {
+            left -= kFloats;
+#pragma GCC unroll 16
+            for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+                for (int p = 0; p < kPanels; ++p) acc[r][p] = vadd(V::load(left + (p * kRows + r) * 16), acc[r][p]);
+            }
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+            for (int p = 0; p < kPanels; ++p) acc[r][p].store(stack + part.top * kFloats + (p * kRows + r) * 16);
+        }
     }
     ahead.next = fetch;
     if (lines > 0 && fetch >= ahead.end) start_next_range(ahead);
-    for (; k < columns; k += 2) {
-#pragma GCC unroll 8
-        for (int p = 0; p < kPanels; ++p) w[p] = Weights::template even<V>(pair[p]);
-        chain_step<V, kRows, kPanels>(acc, w, x);
-        if (k + 1 == columns) break;  // an odd last k stands alone
-#pragma GCC unroll 8
-        for (int p = 0; p < kPanels; ++p) {
-            w[p] = Weights::template odd<V>(pair[p]);
-            pair[p] += Weights::kPairBytes;
-        }
-        chain_step<V, kRows, kPanels>(acc, w, x + 1);
-        x += 2;
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-        for (int p = 0; p < kPanels; ++p) acc[r][p].store(tile + (p * kRows + r) * 16);
-    }
 }
 
 // Panels of a tile of that many rows: few rows take more panels, so that enough independent chains hide the latency of
@@ -134,27 +156,26 @@ constexpr int tile_panels(int rows) {
 
 // chain_tile for `rows` rows and as many of `panels` panels as a tile takes; returns that number.
 template <class V, class Weights, int kRows>
-static int chain_panels(int rows, const float* x, const std::byte* const* panel, int panels, std::int64_t columns,
-                        bool fresh, float* tile, FetchAhead& ahead) {
+static int chain_panels(int rows, const ChainRun& run, const float* x, const std::byte* const* panel, int panels,
+                        float* stack, FetchAhead& ahead) {
     if (rows == kRows) {
         constexpr int kMost = tile_panels<V>(kRows);
         if (kMost >= 8 && panels >= 8) {
-            chain_tile<V, Weights, kRows, kMost >= 8 ? 8 : 1>(x, panel, columns, fresh, tile, ahead);
+            chain_tile<V, Weights, kRows, kMost >= 8 ? 8 : 1>(run, x, panel, stack, ahead);
             return 8;
         }
         if (kMost >= 4 && panels >= 4) {
-            chain_tile<V, Weights, kRows, kMost >= 4 ? 4 : 1>(x, panel, columns, fresh, tile, ahead);
+            chain_tile<V, Weights, kRows, kMost >= 4 ? 4 : 1>(run, x, panel, stack, ahead);
             return 4;
         }
         if (kMost >= 2 && panels >= 2) {
-            chain_tile<V, Weights, kRows, kMost >= 2 ? 2 : 1>(x, panel, columns, fresh, tile, ahead);
+            chain_tile<V, Weights, kRows, kMost >= 2 ? 2 : 1>(run, x, panel, stack, ahead);
             return 2;
         }
-        chain_tile<V, Weights, kRows, 1>(x, panel, columns, fresh, tile, ahead);
+        chain_tile<V, Weights, kRows, 1>(run, x, panel, stack, ahead);
         return 1;
     }
-    if constexpr (kRows > 1)
-        return chain_panels<V, Weights, kRows - 1>(rows, x, panel, panels, columns, fresh, tile, ahead);
+    if constexpr (kRows > 1) return chain_panels<V, Weights, kRows - 1>(rows, run, x, panel, panels, stack, ahead);
     return panels;
 }
 

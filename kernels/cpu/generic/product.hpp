@@ -1,177 +1,32 @@
-// Products with packed weights, by group of rows: one driver for plain products, leaf projections (rule R2) and gate-up
-// pairs.
+// Products with packed weights, by group of rows: how they are cut into tasks, and the one driver that runs them.
 //
-// Work is cut into tasks of (group, block of panels, block of rows). A task's panels fit the second-level cache and
-// stay there while all its row tiles pass; a row tile's columns of x are copied once for all panels of the task.
+// Work is cut into (group, block of panels, block of rows); no task sums what another one made, so any cut gives the
+// same bits.
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/base/elementary.hpp"
-#include "kernels/cpu/generic/panel_chain.hpp"
 #include "kernels/cpu/generic/parallel_tasks.hpp"
-#include "kernels/cpu/panels.hpp"
+#include "kernels/cpu/generic/product_task.hpp"
 
 namespace argosy {
 
-struct ProductJob {
-    int groups = 1;
-    const std::int32_t* group_begin = nullptr;  // [groups + 1]
-    const std::int32_t* row_index = nullptr;    // [rows] row of x for an output row, or null
-    const WeightMatrix* weight = nullptr;       // [groups], all of one spec
-    const WeightMatrix* up = nullptr;           // [groups]: out = silu(x * weight) * (x * up); null: out = x * weight
-    const float* x = nullptr;                   // [*, k]
-    float* out = nullptr;                       // [rows, n], row stride out_stride floats
-    std::int64_t out_stride = 0;
-};
-
-inline constexpr int kSlotsMax = 16;  // panels of one task
-inline constexpr int kRowsMax = 16;   // rows of any lane type's tile
-inline constexpr int kColumnsBytes =
-    16384;  // copied columns of x of one row tile; panels stream beside them through the first-level cache
-inline constexpr int kFetchRows = 6;  // of a tile, from which on weights are fetched ahead
-inline constexpr int kLeafLevels =
-    4;  // leaf values that wait for their sibling: one per level of the tree, and the newest
-
-// What a task works on: `slots` panels of a group, gate and up panels alternating where there are both.
-struct PanelBlock {
-    const std::byte* panel[kSlotsMax];
-    int slots = 0;
-    std::int64_t first_output = 0;
-};
-
-// One leaf's chains for `rows` rows and all slots: tile[slot][row][16].
-template <class V, class Weights>
-static void leaf_chains(const float* const* x_row, int rows, const PanelBlock& block, std::int64_t part_offset,
-                        std::int64_t k_begin, std::int64_t k_end, float* tile, FetchAhead& ahead) {
-    alignas(64) float columns[kColumnsBytes / sizeof(float)];
-    const std::int64_t run_max =
-        static_cast<std::int64_t>(kColumnsBytes / sizeof(float)) / rows / kChainBlock * kChainBlock;
-    for (std::int64_t run = k_begin; run < k_end; run += run_max) {
-        const std::int64_t count = k_end - run < run_max ? k_end - run : run_max;
-        float* to = columns;
-        for (std::int64_t k = 0; k < count; k += kChainBlock) {
-            const int width = count - k < kChainBlock ? static_cast<int>(count - k) : kChainBlock;
-            for (int r = 0; r < rows; ++r, to += kChainBlock) {
-                const float* from = x_row[r] + run + k;
-                if (width == kChainBlock) {
-                    V::load(from).store(to);
-                } else {
-                    V::load_first(from, width).store(to);
-                }
-            }
-        }
-        const std::byte* panel[kSlotsMax];
-        const std::int64_t offset = part_offset + (run - k_begin) / 2 * Weights::kPairBytes;
-        for (int s = 0; s < block.slots; ++s) panel[s] = block.panel[s] + offset;
-        for (int s = 0; s < block.slots;) {
-            s +=
-                chain_panels<V, Weights, V::kTileRows>(rows, columns, panel + s, block.slots - s, count, run == k_begin,
-                                                       tile + static_cast<std::int64_t>(s) * rows * 16, ahead);
-        }
-    }
-}
-
-// Rule R2: leaves in order, each joined with the subtree on its left as soon as it is whole; an absent one passes its
-// sibling through. Like counting in binary: after leaf i every level whose bit of i is set holds the left half of a
-// pair that is now complete. Returns where the tile stands among the levels' buffers.
-template <class V, class Weights>
-static float* joined_leaves(const MatrixSpec& spec, const float* const* x_row, int rows, const PanelBlock& block,
-                            float* buffers, FetchAhead& ahead) {
-    constexpr std::int64_t kTileFloats = static_cast<std::int64_t>(kSlotsMax) * kRowsMax * 16;
-    float* waiting[kLeafLevels] = {};  // the left value of each level, null where absent
-    bool in_use[kLeafLevels + 1] = {};
-    const std::int64_t floats = static_cast<std::int64_t>(block.slots) * rows * 16;
-    float* value = nullptr;
-    std::int64_t offset = 0;
-    for (int leaf = 0; leaf < leaf_parts(spec); ++leaf) {
-        const std::int64_t k_begin = leaf_part_begin(spec, leaf);
-        const std::int64_t k_end = leaf_part_begin(spec, leaf + 1);
-        value = nullptr;
-        if (k_begin < k_end) {
-            int free_buffer = 0;
-            while (in_use[free_buffer]) ++free_buffer;
-            value = buffers + free_buffer * kTileFloats;
-            in_use[free_buffer] = true;
-            leaf_chains<V, Weights>(x_row, rows, block, offset, k_begin, k_end, value, ahead);
-        }
-        offset += panel_part_bytes(spec.dtype, k_end - k_begin);
-        int level = 0;
-        for (; leaf >> level & 1; ++level) {
-            float* left = waiting[level];
-            if (left == nullptr) continue;
-            if (value != nullptr) {
-                for (std::int64_t i = 0; i < floats; i += 16)
-                    vadd(V::load(left + i), V::load(value + i)).store(left + i);
-                in_use[(value - buffers) / kTileFloats] = false;
-            }
-            value = left;
-        }
-        if (level < kLeafLevels) waiting[level] = value;
-    }
-    return value;
-}
-
-template <class V>
-static void store_tile(const ProductJob& job, const PanelBlock& block, std::int64_t n, std::int64_t row, int rows,
-                       const float* tile) {
-    const int step = job.up != nullptr ? 2 : 1;
-    for (int s = 0; s < block.slots; s += step) {
-        const std::int64_t output = block.first_output + static_cast<std::int64_t>(s / step) * kPanelOutputs;
-        const int width = n - output < kPanelOutputs ? static_cast<int>(n - output) : kPanelOutputs;
-        for (int r = 0; r < rows; ++r) {
-            V value = V::load(tile + (static_cast<std::int64_t>(s) * rows + r) * 16);
-            if (step == 2)
-                value = vmul(silu_lanes(value), V::load(tile + (static_cast<std::int64_t>(s + 1) * rows + r) * 16));
-            float* out = job.out + (row + r) * job.out_stride + output;
-            if (width == kPanelOutputs) {
-                value.store(out);
-            } else {
-                value.store_first(out, width);
-            }
-        }
-    }
-}
-
-// Spreads what is to be fetched evenly over the innermost loop of a task. Tiles of few rows wait for memory in any case
-// and their loop has no time to spare.
-template <class V>
-static void spread_fetch(FetchAhead& ahead, const MatrixSpec& spec, int slots, std::int64_t rows, std::int64_t tiles) {
-    if (ahead.next == nullptr || rows < kFetchRows * tiles) return;
-    const int panels = tile_panels<V>(static_cast<int>(rows / tiles));
-    const std::int64_t blocks = tiles * ((slots + panels - 1) / panels) * (spec.k / kChainBlock);
-    const std::int64_t lines = (ahead.end - ahead.next + (ahead.then_end - ahead.then)) / 64;
-    ahead.lines = blocks == 0 ? 0 : static_cast<int>((lines + blocks - 1) / blocks);
-}
-
-// Rows [row_begin, row_end) of one block of panels.
-template <class V, class Weights>
-[[gnu::noinline]] static void product_task(const ProductJob& job, const MatrixSpec& spec, const PanelBlock& block,
-                                           std::int64_t row_begin, std::int64_t row_end, FetchAhead ahead) {
-    static_assert(V::kTileRows <= kRowsMax);
-    alignas(64) float buffers[(kLeafLevels + 1) * kSlotsMax * kRowsMax * 16];
-    // Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
-    const std::int64_t all = row_end - row_begin;
-    const std::int64_t tiles = (all + V::kTileRows - 1) / V::kTileRows;
-    spread_fetch<V>(ahead, spec, block.slots, all, tiles);
-    for (std::int64_t t = 0; t < tiles; ++t) {
-        const std::int64_t row = row_begin + all * t / tiles;
-        const int rows = static_cast<int>(row_begin + all * (t + 1) / tiles - row);
-        const float* x_row[kRowsMax];
-        for (int r = 0; r < rows; ++r) {
-            x_row[r] = job.x + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * spec.k;
-        }
-        const float* tile = joined_leaves<V, Weights>(spec, x_row, rows, block, buffers, ahead);
-        store_tile<V>(job, block, spec.n, row, rows, tile);
-    }
-}
-
-// How a job is cut; any cut gives the same bits.
+// How a job is cut.
 struct ProductCut {
     int panels_per_block = 1;  // of one matrix
     std::int64_t panel_blocks = 1;
     int row_blocks = 1;  // of every group
 };
+
+// Few panel blocks are cut by rows too: the last task that a thread waits for should be a small part of the whole, but
+// a block's panels should serve several tiles. Where threads would go idle, single tiles do.
+ARGOSY_INLINE int row_blocks(std::int64_t tasks, std::int64_t group_rows, int threads, int tile_rows) {
+    const auto wanted = [&](std::int64_t per_thread) { return (per_thread * threads + tasks - 1) / tasks; };
+    const auto most = [&](std::int64_t tiles) { return group_rows / (tiles * tile_rows); };
+    std::int64_t blocks = wanted(16) < most(4) ? wanted(16) : most(4);
+    if (blocks < wanted(2)) blocks = wanted(2) < most(1) ? wanted(2) : most(1);
+    return blocks > 1 ? static_cast<int>(blocks) : 1;
+}
 
 ARGOSY_INLINE ProductCut product_cut(const MatrixSpec& spec, bool paired, int groups, std::int64_t rows, int threads,
                                      int tile_rows) {
@@ -195,11 +50,7 @@ ARGOSY_INLINE ProductCut product_cut(const MatrixSpec& spec, bool paired, int gr
     block = (panels + cut.panel_blocks - 1) / cut.panel_blocks;
     cut.panels_per_block = static_cast<int>(block);
     cut.panel_blocks = (panels + block - 1) / block;
-    if (threads > 1 && cut.panel_blocks * groups < 2 * threads) {
-        const std::int64_t most = rows / groups / tile_rows;
-        const std::int64_t wanted = (2 * threads + cut.panel_blocks * groups - 1) / (cut.panel_blocks * groups);
-        cut.row_blocks = static_cast<int>(wanted < most ? wanted : most > 1 ? most : 1);
-    }
+    if (threads > 1) cut.row_blocks = row_blocks(cut.panel_blocks * groups, rows / groups, threads, tile_rows);
     return cut;
 }
 

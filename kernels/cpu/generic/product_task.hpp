@@ -1,0 +1,138 @@
+// One task of a product: some rows of a group times a block of panels, for plain products, leaf projections (rule R2)
+// and gate-up pairs.
+//
+// The panels fit the second-level cache and stay there while all row tiles pass; a row tile's columns of x are copied,
+// run by run, once for all panels.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/base/elementary.hpp"
+#include "kernels/cpu/generic/panel_chain.hpp"
+#include "kernels/cpu/panels.hpp"
+
+namespace argosy {
+
+struct ProductJob {
+    int groups = 1;
+    const std::int32_t* group_begin = nullptr;  // [groups + 1]
+    const std::int32_t* row_index = nullptr;    // [rows] row of x for an output row, or null
+    const WeightMatrix* weight = nullptr;       // [groups], all of one spec
+    const WeightMatrix* up = nullptr;           // [groups]: out = silu(x * weight) * (x * up); null: out = x * weight
+    const float* x = nullptr;                   // [*, k]
+    float* out = nullptr;                       // [rows, n], row stride out_stride floats
+    std::int64_t out_stride = 0;
+};
+
+inline constexpr int kSlotsMax = 16;  // panels of one task
+inline constexpr int kRowsMax = 16;   // rows of any lane type's tile
+inline constexpr int kColumnsBytes =
+    16384;  // copied columns of x of one row tile; panels stream beside them through the first-level cache
+inline constexpr int kFetchRows = 6;  // of a tile, from which on weights are fetched ahead
+
+// What a task works on: `slots` panels of a group, gate and up panels alternating where there are both.
+struct PanelBlock {
+    const std::byte* panel[kSlotsMax];
+    int slots = 0;
+    std::int64_t first_output = 0;
+};
+
+// Copies a run's columns of x as chain_tile reads them: [block][rows][16], a part's last block short.
+template <class V>
+static void copy_columns(const ChainRun& run, const float* const* x_row, int rows, float* to) {
+    std::int64_t column = run.k_begin;
+    for (int i = 0; i < run.parts; ++i) {
+        for (std::int64_t k = 0; k < run.part[i].columns; k += kChainBlock, column += kChainBlock) {
+            const std::int64_t left = run.part[i].columns - k;
+            for (int r = 0; r < rows; ++r, to += kChainBlock) {
+                if (left >= kChainBlock) {
+                    V::load(x_row[r] + column).store(to);
+                } else {
+                    V::load_first(x_row[r] + column, static_cast<int>(left)).store(to);
+                }
+            }
+            if (left < kChainBlock) column += left - kChainBlock;
+        }
+    }
+}
+
+// A panel's outputs of `rows` rows from values [rows][16]; with `up`, silu(values) * up.
+template <class V>
+static void store_panel(const ProductJob& job, std::int64_t output, int width, std::int64_t row, int rows,
+                        const float* values, const float* up) {
+    for (int r = 0; r < rows; ++r) {
+        V value = V::load(values + r * 16);
+        if (up != nullptr) value = vmul(silu_lanes(value), V::load(up + r * 16));
+        float* out = job.out + (row + r) * job.out_stride + output;
+        if (width >= kPanelOutputs) {
+            value.store(out);
+        } else {
+            value.store_first(out, width);
+        }
+    }
+}
+
+// Rows [row, row + rows) of a task's panels. stacks is [slots][kStackDepth][rows][16], in groups as chain_tile takes
+// them.
+template <class V, class Weights>
+static void product_tile(const ProductJob& job, const MatrixSpec& spec, const PanelBlock& block, std::int64_t row,
+                         int rows, float* stacks, FetchAhead& ahead) {
+    alignas(64) float columns[kColumnsBytes / sizeof(float)];
+    const float* x_row[kRowsMax];
+    for (int r = 0; r < rows; ++r) {
+        x_row[r] = job.x + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * spec.k;
+    }
+    const int step = job.up != nullptr ? 2 : 1;
+    const std::int64_t run_blocks = kColumnsBytes / static_cast<std::int64_t>(kChainBlock * sizeof(float)) / rows;
+    LeafWalk walk;
+    ChainRun run;
+    while (next_run(walk, spec, run_blocks, run)) {
+        copy_columns<V>(run, x_row, rows, columns);
+        const float* values[kSlotsMax];
+        int stored = 0;
+        for (int slot = 0; slot < block.slots;) {
+            float* stack = stacks + static_cast<std::int64_t>(slot) * kStackDepth * rows * 16;
+            const int taken = chain_panels<V, Weights, V::kTileRows>(rows, run, columns, block.panel + slot,
+                                                                     block.slots - slot, stack, ahead);
+            for (int p = 0; p < taken; ++p) values[slot + p] = stack + static_cast<std::int64_t>(p) * rows * 16;
+            slot += taken;
+            if (walk.k < spec.k) continue;
+            for (; stored + step <= slot; stored += step) {
+                const std::int64_t output = block.first_output + stored / step * kPanelOutputs;
+                const std::int64_t width = spec.n - output;
+                store_panel<V>(job, output, width < kPanelOutputs ? static_cast<int>(width) : kPanelOutputs, row, rows,
+                               values[stored], step == 2 ? values[stored + 1] : nullptr);
+            }
+        }
+    }
+}
+
+// Spreads what is to be fetched evenly over the innermost loop of a task. Tiles of few rows wait for memory in any case
+// and their loop has no time to spare.
+template <class V>
+static void spread_fetch(FetchAhead& ahead, const MatrixSpec& spec, int slots, std::int64_t rows, std::int64_t tiles) {
+    if (ahead.next == nullptr || rows < kFetchRows * tiles) return;
+    const int panels = tile_panels<V>(static_cast<int>(rows / tiles));
+    const std::int64_t blocks = tiles * ((slots + panels - 1) / panels) * (spec.k / kChainBlock);
+    const std::int64_t lines = (ahead.end - ahead.next + (ahead.then_end - ahead.then)) / 64;
+    ahead.lines = blocks == 0 ? 0 : static_cast<int>((lines + blocks - 1) / blocks);
+}
+
+// Rows [row_begin, row_end) of one block of panels.
+template <class V, class Weights>
+[[gnu::noinline]] static void product_task(const ProductJob& job, const MatrixSpec& spec, const PanelBlock& block,
+                                           std::int64_t row_begin, std::int64_t row_end, FetchAhead ahead) {
+    static_assert(V::kTileRows <= kRowsMax);
+    alignas(64) float stacks[kSlotsMax * kStackDepth * kRowsMax * 16];
+    // Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
+    const std::int64_t all = row_end - row_begin;
+    const std::int64_t tiles = (all + V::kTileRows - 1) / V::kTileRows;
+    spread_fetch<V>(ahead, spec, block.slots, all, tiles);
+    for (std::int64_t t = 0; t < tiles; ++t) {
+        const std::int64_t row = row_begin + all * t / tiles;
+        const int rows = static_cast<int>(row_begin + all * (t + 1) / tiles - row);
+        product_tile<V, Weights>(job, spec, block, row, rows, stacks, ahead);
+    }
+}
+
+}  // namespace argosy
