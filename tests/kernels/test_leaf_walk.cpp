@@ -37,7 +37,10 @@ Sum walked(const MatrixSpec& spec, std::int64_t blocks) {
     LeafWalk walk;
     ChainRun run;
     std::int64_t k = 0, chain_begin = 0, panel_offset = 0;
+    bool last = false;
     while (next_run(walk, spec, blocks, run)) {
+        CHECK_FALSE(last);  // outputs are stored behind the run that reaches the end of K
+        last = walk.k == spec.k;
         CHECK(run.k_begin == k);
         CHECK(run.panel_offset == panel_offset);
         CHECK(run.parts <= kRunParts);
@@ -46,7 +49,7 @@ Sum walked(const MatrixSpec& spec, std::int64_t blocks) {
             const ChainPart& part = run.part[i];
             REQUIRE(part.top + part.joins < kStackDepth);
             std::string value = stack.at(static_cast<std::size_t>(part.top + part.joins));
-            if (part.fresh) chain_begin = k;
+            if (part.fresh) chain_begin = k, value.clear();
             if (!part.fresh && part.columns > 0) CHECK(value == columns_name(chain_begin, k));  // it goes on
             k += part.columns;
             used += (part.columns + kChainBlock - 1) / kChainBlock;
