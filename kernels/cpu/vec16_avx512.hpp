@@ -19,7 +19,7 @@ struct Vec16 {
     __m512 v;
 
     static constexpr int kQueryRows = 12;  // queries of an attention tile at most
-    static constexpr int kTileRows = 16;   // rows of a product's register tile at most
+    static constexpr int kTileRows = 14;   // rows of a product's register tile at most
     static constexpr int kTileUnits =
         31;  // accumulators, a weight per panel and a value of x that the 32 registers hold
 

@@ -55,10 +55,11 @@ struct TileState {
     int queries = 0;
 };
 
-// The blocks of one segment for one head.
+// The blocks of one segment for one head, and the keys of the segment that the same task reads next.
 struct SegmentBlocks {
     const std::byte* key[kSegmentBlocks];
     const std::byte* value[kSegmentBlocks];
+    const std::byte* next_key[kSegmentBlocks];
     int blocks = 0;
 };
 
@@ -104,8 +105,8 @@ static void tile_segment(const AttentionArgs& args, const AttentionTask& task, T
     if (idle == tile.queries) return;
 
     alignas(64) float p[kTileQueries * kSegmentKeys];
-    score_segment_of<V, Kv, V::kQueryRows>(tile.queries, tile.q, segment.key, segment.blocks, args.head_dim, args.scale,
-                                          p);
+    score_segment_of<V, Kv, V::kQueryRows>(tile.queries, tile.q, segment.key, segment.value, segment.blocks,
+                                           args.head_dim, args.scale, p);
     alignas(64) float m[kTileQueries] = {};
     alignas(64) float l[kTileQueries] = {};
     for (int i = idle; i < tile.queries; ++i) softmax_segment<V>(p + i * kSegmentKeys, keys[i], m + i, l + i);
@@ -116,7 +117,7 @@ static void tile_segment(const AttentionArgs& args, const AttentionTask& task, T
     for (int i = 0; i < idle; ++i) {
         for (int key = 0; key < common; ++key) p[i * kSegmentKeys + key] = 0;  // their sums are not used
     }
-    value_segment_of<V, Kv, V::kQueryRows>(tile.queries, p, segment.value, stride, common, o);
+    value_segment_of<V, Kv, V::kQueryRows>(tile.queries, p, segment.value, segment.next_key, stride, common, o);
     for (int i = idle; i < tile.queries;
          ++i) {  // keys that only later rows see, where the causal edge crosses the tile
         for (int key = common; key < keys[i]; ++key) {
@@ -144,7 +145,12 @@ static SegmentBlocks segment_blocks(const AttentionArgs& args, const AttentionTa
     const int left = keys_end - begin;
     segment.blocks = left >= kSegmentKeys ? kSegmentBlocks : (left + kKvBlockTokens - 1) / kKvBlockTokens;
     const std::int64_t stride = kv_value_stride(spec);
+    const int blocks_end = (keys_end + kKvBlockTokens - 1) / kKvBlockTokens;
     for (int b = 0; b < kSegmentBlocks; ++b) {
+        const int next = begin / kKvBlockTokens + kSegmentBlocks + b;
+        segment.next_key[b] = args.kv.base +
+                              task.span->blocks[next < blocks_end ? next : 0] * args.kv.block_stride_bytes +
+                              kv_key_offset(spec, task.run.kv_head);
         if (b >= segment.blocks) {
             segment.key[b] = segment.key[0];
             segment.value[b] = segment.value[0];

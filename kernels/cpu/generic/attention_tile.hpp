@@ -35,11 +35,18 @@ struct KvBf16 {
     }
 };
 
+// Tiles of few queries wait for memory: while they read one segment's keys they ask for its values, and while they read
+// its values for the next segment's keys. Blocks stand anywhere, so that no hardware sees what comes.
+template <class V>
+constexpr bool tile_fetches(int queries) {
+    return 2 * queries <= V::kQueryRows;
+}
+
 // score[q][block * 16 + lane] = q . k * scale for kBlocks blocks. q is [head_dim][kQueries], key[b] a head's
-// [head_dim][16].
+// [head_dim][16]; fetch[b] is what is read next, as long as key[b].
 template <class V, class Kv, int kQueries, int kBlocks>
-[[gnu::noinline]] static void score_tile(const float* q, const std::byte* const* key, int head_dim, float scale,
-                                         float* score) {
+[[gnu::noinline]] static void score_tile(const float* q, const std::byte* const* key, const std::byte* const* fetch,
+                                         int head_dim, float scale, float* score) {
     V acc[kQueries][kBlocks];
 #pragma GCC unroll 16
     for (int i = 0; i < kQueries; ++i) {
@@ -50,6 +57,10 @@ template <class V, class Kv, int kQueries, int kBlocks>
         V k[kBlocks];
 #pragma GCC unroll 4
         for (int b = 0; b < kBlocks; ++b) k[b] = Kv::template load<V>(key[b], d * 16);
+        if (tile_fetches<V>(kQueries) && d * 16 * Kv::kBytes % 64 == 0) {
+#pragma GCC unroll 4
+            for (int b = 0; b < kBlocks; ++b) __builtin_prefetch(fetch[b] + d * 16 * Kv::kBytes);
+        }
 #pragma GCC unroll 16
         for (int i = 0; i < kQueries; ++i) {
             const V value = V::set(q[d * kQueries + i]);
@@ -66,11 +77,11 @@ template <class V, class Kv, int kQueries, int kBlocks>
 }
 
 // o[q][c * 16 + lane] += p[q][key] * v[key][c * 16 + lane], keys [0, keys) of the segment in order, for kColumns
-// vectors of dimensions. `value` are the segment's blocks at the head and the first of those dimensions; o has row
-// stride `o_stride` floats.
+// vectors of dimensions. `value` are the segment's blocks at the head and the first of those dimensions, `fetch` what
+// is read next; o has row stride `o_stride` floats.
 template <class V, class Kv, int kQueries, int kColumns>
-[[gnu::noinline]] static void value_tile(const float* p, const std::byte* const* value, std::int64_t stride, int keys,
-                                         float* o, std::int64_t o_stride) {
+[[gnu::noinline]] static void value_tile(const float* p, const std::byte* const* value, const std::byte* const* fetch,
+                                         std::int64_t stride, int keys, float* o, std::int64_t o_stride) {
     V acc[kQueries][kColumns];
 #pragma GCC unroll 16
     for (int i = 0; i < kQueries; ++i) {
@@ -80,7 +91,12 @@ template <class V, class Kv, int kQueries, int kColumns>
     for (int first = 0; first < keys; first += kKvBlockTokens) {
         const int count = keys - first < kKvBlockTokens ? keys - first : kKvBlockTokens;
         const std::byte* row = value[first / kKvBlockTokens];
-        for (int j = 0; j < count; ++j, row += stride * Kv::kBytes) {
+        const std::byte* later = fetch[first / kKvBlockTokens];
+        for (int j = 0; j < count; ++j, row += stride * Kv::kBytes, later += stride * Kv::kBytes) {
+            if (tile_fetches<V>(kQueries)) {
+#pragma GCC unroll 4
+                for (int line = 0; line < kColumns * 16 * Kv::kBytes; line += 64) __builtin_prefetch(later + line);
+            }
             V v[kColumns];
 #pragma GCC unroll 4
             for (int c = 0; c < kColumns; ++c) v[c] = Kv::template load<V>(row, c * 16);
@@ -107,30 +123,36 @@ constexpr int tile_width(int queries) {
 
 // All four blocks of a segment (of which the first `blocks` exist; key[] repeats one that does for the rest).
 template <class V, class Kv, int kQueries>
-[[gnu::always_inline]] static inline void score_segment(const float* q, const std::byte* const* key, int blocks,
-                                                        int head_dim, float scale, float* score) {
+[[gnu::always_inline]] static inline void score_segment(const float* q, const std::byte* const* key,
+                                                        const std::byte* const* fetch, int blocks, int head_dim,
+                                                        float scale, float* score) {
     constexpr int kWidth = tile_width<V>(kQueries);
     for (int b = 0; b < blocks; b += kWidth)
-        score_tile<V, Kv, kQueries, kWidth>(q, key + b, head_dim, scale, score + b * 16);
+        score_tile<V, Kv, kQueries, kWidth>(q, key + b, fetch + b, head_dim, scale, score + b * 16);
 }
 
 template <class V, class Kv, int kQueries>
 [[gnu::always_inline]] static inline void value_segment(const float* p, const std::byte* const* value,
-                                                        std::int64_t stride, int keys, float* o) {
+                                                        const std::byte* const* fetch, std::int64_t stride, int keys,
+                                                        float* o) {
     constexpr int kWidth = tile_width<V>(kQueries);
     const int vectors = static_cast<int>(stride / 16);
     for (int c = 0; c < vectors;) {
         const std::byte* from[kSegmentBlocks];
-        for (int b = 0; b < kSegmentBlocks; ++b) from[b] = value[b] + c * 16 * Kv::kBytes;
+        const std::byte* later[kSegmentBlocks];
+        for (int b = 0; b < kSegmentBlocks; ++b) {
+            from[b] = value[b] + c * 16 * Kv::kBytes;
+            later[b] = fetch[b] + c * 16 * Kv::kBytes;
+        }
         const int left = vectors - c;
         if (kWidth >= 4 && left >= 4) {
-            value_tile<V, Kv, kQueries, kWidth >= 4 ? 4 : 1>(p, from, stride, keys, o + c * 16, stride);
+            value_tile<V, Kv, kQueries, kWidth >= 4 ? 4 : 1>(p, from, later, stride, keys, o + c * 16, stride);
             c += 4;
         } else if (kWidth >= 2 && left >= 2) {
-            value_tile<V, Kv, kQueries, kWidth >= 2 ? 2 : 1>(p, from, stride, keys, o + c * 16, stride);
+            value_tile<V, Kv, kQueries, kWidth >= 2 ? 2 : 1>(p, from, later, stride, keys, o + c * 16, stride);
             c += 2;
         } else {
-            value_tile<V, Kv, kQueries, 1>(p, from, stride, keys, o + c * 16, stride);
+            value_tile<V, Kv, kQueries, 1>(p, from, later, stride, keys, o + c * 16, stride);
             c += 1;
         }
     }
@@ -138,16 +160,17 @@ template <class V, class Kv, int kQueries>
 
 // The same by a number of queries that is known at run time only.
 template <class V, class Kv, int kQueries>
-static void score_segment_of(int queries, const float* q, const std::byte* const* key, int blocks, int head_dim,
-                             float scale, float* score) {
-    if (queries == kQueries) return score_segment<V, Kv, kQueries>(q, key, blocks, head_dim, scale, score);
-    if constexpr (kQueries > 1) score_segment_of<V, Kv, kQueries - 1>(queries, q, key, blocks, head_dim, scale, score);
+static void score_segment_of(int queries, const float* q, const std::byte* const* key, const std::byte* const* fetch,
+                             int blocks, int head_dim, float scale, float* score) {
+    if (queries == kQueries) return score_segment<V, Kv, kQueries>(q, key, fetch, blocks, head_dim, scale, score);
+    if constexpr (kQueries > 1)
+        score_segment_of<V, Kv, kQueries - 1>(queries, q, key, fetch, blocks, head_dim, scale, score);
 }
 template <class V, class Kv, int kQueries>
-static void value_segment_of(int queries, const float* p, const std::byte* const* value, std::int64_t stride, int keys,
-                             float* o) {
-    if (queries == kQueries) return value_segment<V, Kv, kQueries>(p, value, stride, keys, o);
-    if constexpr (kQueries > 1) value_segment_of<V, Kv, kQueries - 1>(queries, p, value, stride, keys, o);
+static void value_segment_of(int queries, const float* p, const std::byte* const* value, const std::byte* const* fetch,
+                             std::int64_t stride, int keys, float* o) {
+    if (queries == kQueries) return value_segment<V, Kv, kQueries>(p, value, fetch, stride, keys, o);
+    if constexpr (kQueries > 1) value_segment_of<V, Kv, kQueries - 1>(queries, p, value, fetch, stride, keys, o);
 }
 
 // Scores of one query become exp(score - m); keys beyond `keys` take no part. Returns m and the sum of the exponentials
