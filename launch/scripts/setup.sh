@@ -17,7 +17,7 @@ program_packages=(
     libpcre2-dev libicu-dev libxxhash-dev zlib1g-dev
     catch2
 )
-test_packages=(qemu-user strace python3)
+test_packages=(qemu-user strace python3 iproute2)
 fuzz_packages=(clang llvm libclang-rt-14-dev libomp-dev python3)
 
 check=no

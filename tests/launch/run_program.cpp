@@ -45,7 +45,10 @@ ProgramResult run_program(const ProgramCall& call) {
     const TempDir temp;
     std::string command = "env";
     for (const std::string& setting : call.environment) command += " " + quoted(setting);
-    if (call.ranks > 0) {
+    if (call.nodes > 0) {
+        command += " " + quoted((source_dir() / "tests/support/nodes_mpirun.sh").string()) +
+                   fmt::format(" {} {} {}", call.timeout_s, call.nodes, call.ranks / call.nodes);
+    } else if (call.ranks > 0) {
         command += " " + quoted((source_dir() / "tests/support/mpirun.sh").string()) +
                    fmt::format(" {} {}", call.timeout_s, call.ranks);
     } else {

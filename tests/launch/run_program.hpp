@@ -21,6 +21,7 @@ struct ProgramResult {
 struct ProgramCall {
     std::vector<std::string> arguments;    // after "argosy"
     int ranks = 0;                         // 0: without mpirun
+    int nodes = 0;                         // emulated nodes that share the ranks equally; 0: this machine
     std::vector<std::string> environment;  // "NAME=VALUE"
     std::vector<std::string> before;       // words before the program: an emulator, strace
     int timeout_s = 120;

@@ -31,6 +31,11 @@ std::vector<std::string> export_words(const fs::path& run, const std::vector<std
     return words;
 }
 
+std::size_t stored_requests(const fs::path& run) {
+    const auto manifest = read_manifest(run);
+    return manifest ? static_cast<std::size_t>(manifest->stored()) : 0;
+}
+
 std::size_t check_shards(const fs::path& run) {
     const auto manifest = read_manifest(run);
     if (!manifest) return 0;

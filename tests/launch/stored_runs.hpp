@@ -17,6 +17,9 @@ std::string mixed_requests(int count, int tokens);
 // export RUN MORE...
 std::vector<std::string> export_words(const std::filesystem::path& run, const std::vector<std::string>& more);
 
+// Requests in the shards that the manifest lists now.
+std::size_t stored_requests(const std::filesystem::path& run);
+
 // Every listed shard is whole, and no line stands in two places. Returns how many requests are stored.
 std::size_t check_shards(const std::filesystem::path& run);
 

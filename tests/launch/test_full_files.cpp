@@ -8,8 +8,7 @@
 #include <iostream>
 #include <thread>
 
-#include "runtime/job/manifest_file.hpp"
-#include "tests/launch/mistakes.hpp"
+#include "tests/launch/stored_runs.hpp"
 
 using namespace argosy;
 using namespace argosy::test;
@@ -84,11 +83,6 @@ TEST_CASE("each file of a run directory on a full disk: a sentence that names it
 
 namespace {
 
-std::size_t stored_requests(const Place& place) {
-    const auto manifest = read_manifest(place.work / "run");
-    return manifest ? static_cast<std::size_t>(manifest->stored()) : 0;
-}
-
 struct Limited {
     ProgramResult result;
     std::size_t stored = 0;  // requests in listed shards when the limit was set
@@ -99,12 +93,13 @@ struct Limited {
 Limited run_limited(const Place& place, int ranks, const std::vector<std::string>& words,
                     const std::function<rlim_t()>& limit) {
     auto job = std::async(std::launch::async, [&] { return run_at(place, ranks, words); });
-    while (stored_requests(place) == 0 && job.wait_for(std::chrono::milliseconds(5)) != std::future_status::ready) {
+    while (stored_requests(place.work / "run") == 0 &&
+           job.wait_for(std::chrono::milliseconds(5)) != std::future_status::ready) {
     }
     const rlimit size = {limit(), RLIM_INFINITY};
     for (const pid_t rank : processes("argosy", place.work.string())) prlimit(rank, RLIMIT_FSIZE, &size, nullptr);
     Limited limited;
-    limited.stored = stored_requests(place);
+    limited.stored = stored_requests(place.work / "run");
     limited.result = job.get();
     return limited;
 }
