@@ -1,0 +1,51 @@
+# Writes wgmma_shapes.cuh: one struct for each of the 32 widths N of wgmma. The instruction's text lists its N / 2 accumulator
+# registers one by one, so the 32 texts are written by this loop and not by hand.
+function(argosy_wgmma_function out name type k extra a_registers n)
+    math(EXPR last "${n} / 2 - 1")
+    set(registers "")
+    set(operands "")
+    foreach(i RANGE ${last})
+        list(APPEND registers "%${i}")
+        list(APPEND operands "\"+f\"(d[${i}])")
+    endforeach()
+    list(JOIN registers ", " registers)
+    list(JOIN operands ", " operands)
+    math(EXPR next "${n} / 2")
+    if(a_registers)
+        math(EXPR r1 "${next} + 1")
+        math(EXPR r2 "${next} + 2")
+        math(EXPR r3 "${next} + 3")
+        math(EXPR b "${next} + 4")
+        set(a_type "const std::uint32_t (&a)[4]")
+        set(a_text "{%${next}, %${r1}, %${r2}, %${r3}}")
+        set(a_operands "\"r\"(a[0]), \"r\"(a[1]), \"r\"(a[2]), \"r\"(a[3])")
+        string(REGEX REPLACE ", [01]$" "" extra "${extra}")  # A in registers cannot be transposed
+    else()
+        math(EXPR b "${next} + 1")
+        set(a_type "std::uint64_t a")
+        set(a_text "%${next}")
+        set(a_operands "\"l\"(a)")
+    endif()
+    math(EXPR flag "${b} + 1")
+    set(${out} "${${out}}    static __device__ void ${name}(float (&d)[${next}], ${a_type}, std::uint64_t b, int accumulate) {
+        asm volatile(\"{.reg .pred p; setp.ne.b32 p, %${flag}, 0; \"
+            \"wgmma.mma_async.sync.aligned.m64n${n}k${k}.f32.${type}.${type} {${registers}}, ${a_text}, %${b}, p, 1, 1${extra};}\"
+            : ${operands} : ${a_operands}, \"l\"(b), \"r\"(accumulate));
+    }
+" PARENT_SCOPE)
+endfunction()
+
+function(argosy_write_wgmma_shapes path)
+    set(text "// Written by wgmma_shapes.cmake: wgmma for every width N; A from shared memory (descriptor) or from registers.\n")
+    string(APPEND text "#pragma once\n\n#include <cstdint>\n\nnamespace argosy::device {\n\ntemplate <int N>\nstruct Wgmma;\n\n")
+    foreach(n RANGE 8 256 8)
+        string(APPEND text "template <>\nstruct Wgmma<${n}> {\n")
+        foreach(a_registers OFF ON)
+            argosy_wgmma_function(text bf16 bf16 16 ", 0, 0" ${a_registers} ${n})
+            argosy_wgmma_function(text e4m3 e4m3 32 "" ${a_registers} ${n})
+        endforeach()
+        string(APPEND text "};\n\n")
+    endforeach()
+    string(APPEND text "}  // namespace argosy::device\n")
+    file(CONFIGURE OUTPUT ${path} CONTENT "${text}" @ONLY)
+endfunction()
