@@ -44,6 +44,10 @@ int patience() {
 ProgramResult run_program(const ProgramCall& call) {
     const TempDir temp;
     std::string command = "env";
+    // A tracer is what the leak sanitizer wants to be itself; the other sanitizers do without.
+    const char* sanitizer = std::getenv("ASAN_OPTIONS");
+    if (sanitizer != nullptr && !call.before.empty() && call.before[0] == "strace")
+        command += " " + quoted("ASAN_OPTIONS=" + std::string(sanitizer) + ":detect_leaks=0");
     for (const std::string& setting : call.environment) command += " " + quoted(setting);
     if (call.nodes > 0) {
         command += " " + quoted((source_dir() / "tests/support/nodes_mpirun.sh").string()) +
