@@ -46,7 +46,8 @@ ProgramResult run_program(const ProgramCall& call) {
     std::string command = "env";
     // A tracer is what the leak sanitizer wants to be itself; the other sanitizers do without.
     const char* sanitizer = std::getenv("ASAN_OPTIONS");
-    if (sanitizer != nullptr && !call.before.empty() && call.before[0] == "strace")
+    const bool traced = !call.before.empty() && call.before[0] == "strace";
+    if (sanitizer != nullptr && (traced || !call.leak_search))
         command += " " + quoted("ASAN_OPTIONS=" + std::string(sanitizer) + ":detect_leaks=0");
     for (const std::string& setting : call.environment) command += " " + quoted(setting);
     if (call.nodes > 0) {

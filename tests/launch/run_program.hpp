@@ -25,11 +25,20 @@ struct ProgramCall {
     std::vector<std::string> environment;  // "NAME=VALUE"
     std::vector<std::string> before;       // words before the program: an emulator, strace
     int timeout_s = 120;
+    bool leak_search = true;  // where a leak sanitizer is built in: whether it looks at the end, for a second per rank
 };
 ProgramResult run_program(const ProgramCall& call);
 
 // How many times longer than usual programs may take: 1 but where ARGOSY_TEST_PATIENCE says more, as under sanitizers.
 int patience();
+
+// Whether test and program are built with a sanitizer that keeps notes of its own on every byte, and freed memory for a
+// while: what a process then holds says nothing of what the program asked for.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
 
 // A request line of prompt token ids, greedy unless `extra` says otherwise; extra members replace.
 std::string request_line(const std::string& id, const std::vector<int>& prompt, int max_tokens,

@@ -107,6 +107,7 @@ TEST_CASE("6,263 prompts on two ranks: every id once, in order, within the memor
     CHECK(report.at("bill").at("valid") == true);
     CHECK(report.at("tokens").at("delivered_output").at("tokens") == tokens);
     CHECK(report.at("ranks").size() == 2);
+    if (kSanitized) WARN("memory at the peak is not judged: the sanitizer's own is part of it");
     for (const json& rank : report.at("ranks")) {
         CHECK(rank.at("kv_bytes") <= kKvBytes);
         CHECK(rank.at("kv_bytes") > kKvBytes / 2);
@@ -116,7 +117,7 @@ TEST_CASE("6,263 prompts on two ranks: every id once, in order, within the memor
                                   rank.at("weight_bytes_private").get<std::int64_t>() +
                                   rank.at("weight_bytes_shared").get<std::int64_t>();
         INFO("peak " << rank.at("max_rss_bytes") << ", of which pool and weights " << held);
-        CHECK(rank.at("max_rss_bytes").get<std::int64_t>() <= held + 160 * kMiB);
+        if (!kSanitized) CHECK(rank.at("max_rss_bytes").get<std::int64_t>() <= held + 160 * kMiB);
     }
     const json& witness = report.at("witness");
     CHECK(witness.at("mixed_steps") > 0);
