@@ -199,11 +199,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Waits until `there` is so, at most 60 s.
+// Waits until `there` is so, at most 60 s (times patience).
 bool comes(const std::function<bool()>& there) {
     const auto start = Clock::now();
     while (!there()) {
-        if (seconds_since(start) > 60) return false;
+        if (seconds_since(start) > 60 * patience()) return false;
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     return true;
@@ -246,7 +246,7 @@ void kill_when(const Place& place, const ProgramCall& call, const std::function<
     INFO("ranks " << call.ranks << ", victim " << victim << "\n" << result.err);
     CHECK(reached);
     CHECK(result.status == 137);
-    CHECK(seconds_since(start) < 10);
+    CHECK(seconds_since(start) < 10 * patience());
     if (call.ranks > 0) check_named(result, victim);
     check_nothing_left(place);
 }
@@ -314,7 +314,7 @@ TEST_CASE("a second job in the directory is refused, and the first goes on") {
         const ProgramResult second = run_at(place, ranks, run_words(place, "run", "in.jsonl"), 20);
         INFO(second.err);
         CHECK(second.status == 64);
-        CHECK(second.seconds < 5);
+        CHECK(second.seconds < 5 * patience());
         CHECK(second.out.empty());
         REQUIRE(sentences_of(second).size() == 1);
         CHECK(sentences_of(second)[0].find("is in use by process ") != std::string::npos);
