@@ -97,13 +97,14 @@ TEST_CASE("probe writes a profile, and reports print parts of its limits") {
         limit_s = std::max(
             limit_s, 1e-6 * static_cast<double>(witness(rank, "limit_prefill_us") + witness(rank, "limit_decode_us")));
     CHECK(limit_s > 0);
-    // The limit of the steps and the time that the job took are of one kind: a wide bound, since the machine is shared.
+    // The limit of the steps and the time that the job took are of one kind: a wide bound, since the machine is shared,
+    // and wider under a sanitizer, which slows the probe's loops more than the job.
     std::smatch match;
     REQUIRE(std::regex_search(result.out, match, std::regex(R"(\(([\d.]+) % of limit\))")));
     std::cout << "small model on 2 ranks: least time of its steps " << limit_s * 1e3 << " ms, " << match[1]
               << " % of what they took\n";
     CHECK(std::stod(match[1]) > 0.01);
-    CHECK(std::stod(match[1]) < 300);
+    CHECK(std::stod(match[1]) < 300 * patience());
 
     result = run(bench(temp.path(), "--requests 2 --input-tokens 8 --output-tokens 2"));
     CHECK(result.status == 0);
