@@ -26,6 +26,10 @@ std::string missing_for_avx512() {
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     return here ? "" : "This CPU lacks AVX-512 (F, BW, VL and DQ are needed).";
 }
+std::string missing_for_avx512_vnni() {
+    if (std::string reason = missing_for_avx512(); !reason.empty()) return reason;
+    return __builtin_cpu_supports("avx512vnni") ? "" : "This CPU lacks AVX512-VNNI.";
+}
 std::string missing_for_any() { return ""; }
 std::string missing_for_cuda() { return "This build holds no CUDA backend."; }
 
@@ -35,15 +39,20 @@ struct Known {
     std::string_view name;
     std::string_view backend;  // what the user types as backend
     std::string_view isa;      // and as isa, where it matters
+    std::string_view numerics;
     std::string (*missing)();
     const Ops& (*ops)();
 };
 constexpr std::array kKnown{
-    Known{"cpu-avx512", "cpu", "avx512", missing_for_avx512, cpu_avx512_ops},
-    Known{"cpu-avx2", "cpu", "avx2", missing_for_avx2, cpu_avx2_ops},
-    Known{"cpu-portable", "cpu", "portable", missing_for_any, cpu_portable_ops},
-    Known{"reference", "reference", "", missing_for_any, reference_ops},
-    Known{"cuda", "cuda", "", missing_for_cuda, no_ops},
+    Known{"cpu-avx512", "cpu", "avx512", "exact", missing_for_avx512, cpu_avx512_ops},
+    Known{"cpu-avx2", "cpu", "avx2", "exact", missing_for_avx2, cpu_avx2_ops},
+    Known{"cpu-portable", "cpu", "portable", "exact", missing_for_any, cpu_portable_ops},
+    Known{"reference", "reference", "", "exact", missing_for_any, reference_ops},
+    Known{"cpu-avx512", "cpu", "avx512", "int8", missing_for_avx512_vnni, cpu_avx512_int8_ops},
+    Known{"cpu-avx2", "cpu", "avx2", "int8", missing_for_avx2, cpu_avx2_int8_ops},
+    Known{"cpu-portable", "cpu", "portable", "int8", missing_for_any, cpu_portable_int8_ops},
+    Known{"reference", "reference", "", "int8", missing_for_any, reference_int8_ops},
+    Known{"cuda", "cuda", "", "exact", missing_for_cuda, no_ops},
 };
 
 [[noreturn]] void fail_unknown(std::string_view what, std::string_view word, std::span<const std::string_view> names) {
@@ -61,10 +70,11 @@ void check_word(std::string_view what, std::string_view word, std::span<const st
     fail_unknown(what, word, names);
 }
 
-std::string runnable_names() {
+std::string runnable_names(std::string_view numerics) {
     std::string list;
     for (const BackendEntry& entry : backends()) {
-        if (entry.ops != nullptr) list += fmt::format("{}{}", list.empty() ? "" : ", ", entry.name);
+        if (entry.ops != nullptr && entry.numerics == numerics)
+            list += fmt::format("{}{}", list.empty() ? "" : ", ", entry.name);
     }
     return list;
 }
@@ -80,26 +90,31 @@ std::vector<BackendEntry> backends() {
     for (const Known& known : kKnown) {
         std::string reason = known.missing();
         const Ops* ops = reason.empty() ? &known.ops() : nullptr;
-        list.push_back({known.name, ops, std::move(reason)});
+        list.push_back({known.name, known.numerics, ops, std::move(reason)});
     }
     return list;
 }
 
-const Ops& select_backend(std::string_view backend, std::string_view isa) {
+const Ops& select_backend(std::string_view backend, std::string_view isa, std::string_view numerics) {
     constexpr std::array<std::string_view, 4> kBackends{"auto", "cpu", "reference", "cuda"};
     constexpr std::array<std::string_view, 4> kIsas{"auto", "avx512", "avx2", "portable"};
+    constexpr std::array<std::string_view, 2> kNumerics{"exact", "int8"};
     check_word("backend", backend, kBackends);
     check_word("isa", isa, kIsas);
+    check_word("numerics", numerics, kNumerics);
     const std::string_view wanted = backend == "auto" ? "cpu" : backend;
-    std::string reason;
+    std::string reason = "It does not exist.";
     for (const Known& known : kKnown) {
-        if (known.backend != wanted || (wanted == "cpu" && isa != "auto" && known.isa != isa)) continue;
+        if (known.backend != wanted || known.numerics != numerics) continue;
+        if (wanted == "cpu" && isa != "auto" && known.isa != isa) continue;
         reason = known.missing();
         if (reason.empty()) return known.ops();
     }
-    fail(ErrorKind::usage, "Backend '{}' with isa '{}' cannot run here. {} These can: {}.", backend, isa, reason,
-         runnable_names());
+    fail(ErrorKind::usage, "Backend '{}' with isa '{}' and numerics '{}' cannot run here. {} These can: {}.", backend,
+         isa, numerics, reason, runnable_names(numerics));
 }
+
+const Ops& reference_of(const Ops& ops) { return ops.int8_products ? reference_int8_ops() : reference_ops(); }
 
 void prepare_threads(int threads) {
     set_environment();

@@ -12,18 +12,22 @@
 namespace argosy {
 
 struct BackendEntry {
-    std::string_view name;     // "cpu-avx512", "reference", "cuda"
-    const Ops* ops = nullptr;  // null: this machine or this build cannot run it
-    std::string reason;        // why ops is null; a sentence
+    std::string_view name;      // "cpu-avx512", "reference", "cuda"
+    std::string_view numerics;  // "exact" or "int8"
+    const Ops* ops = nullptr;   // null: this machine or this build cannot run it
+    std::string reason;         // why ops is null; a sentence
 };
 
 // Every backend that exists, best first, each with its verdict for the machine at hand.
 std::vector<BackendEntry> backends();
 
 // `backend` is "auto", "cpu", "reference" or "cuda"; `isa` is "auto", "avx512", "avx2" or "portable" and matters for
-// the CPU only. Error(usage) when the name is unknown (with the nearest one) or cannot run here (with the reason and
-// what can).
-const Ops& select_backend(std::string_view backend, std::string_view isa);
+// the CPU only; `numerics` is "exact" or "int8". Error(usage) when the name is unknown (with the nearest one) or cannot
+// run here (with the reason and what can).
+const Ops& select_backend(std::string_view backend, std::string_view isa, std::string_view numerics = "exact");
+
+// The plain backend of the same numerics.
+const Ops& reference_of(const Ops& ops);
 
 // Puts the calling thread and every OpenMP thread into the floating-point environment of rule R10 (round to nearest,
 // denormals kept); call once per process, before the first op, with the number of threads that ops will use.

@@ -22,7 +22,7 @@ namespace argosy {
 struct MatrixSpec {
     std::int64_t n = 0;        // outputs: rows of the checkpoint's [out, in] matrix
     std::int64_t k = 0;        // inputs: columns of it
-    DType dtype = DType::f32;  // how weights are kept: f32 or bf16
+    DType dtype = DType::f32;  // how weights are kept: f32, bf16, or i8 with a scale per block (rule R9)
     LeafCut cut;  // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
     bool operator==(const MatrixSpec&) const = default;
 };
@@ -102,8 +102,9 @@ struct QkvArgs {
     const std::int32_t* position = nullptr;  // [rows]
     const std::int64_t* kv_slot = nullptr;   // [rows]: block * kKvBlockTokens + offset within the block
     KvLayer kv;
-    float* qkv = nullptr;  // [rows, n] scratch
-    float* q = nullptr;    // [rows, q_heads * head_dim]
+    float* qkv = nullptr;          // [rows, n] scratch
+    float* q = nullptr;            // [rows, q_heads * head_dim]
+    std::byte* scratch = nullptr;  // product_scratch_bytes(weight.spec, rows)
 };
 
 // Adjacent rows of one sequence: row i of the span stands at position first_position + i and sees keys 0 ..
@@ -135,6 +136,7 @@ struct LeafProjectionArgs {
     const WeightMatrix* weight = nullptr;  // [groups], all of one spec, cut.count > 0 with at least one leaf present
     const float* x = nullptr;              // [rows, k]
     float* out = nullptr;                  // [rows, n]
+    std::byte* scratch = nullptr;          // product_scratch_bytes(weight->spec, rows)
 };
 
 // out = residual + the tree over the ranks' subtrees ((01)(23))((45)(67)), absent ones passed by. With nothing present
@@ -169,8 +171,10 @@ struct GateUpArgs {
     const std::int32_t* row_index = nullptr;    // [rows] or null
     const WeightMatrix* gate = nullptr;         // [groups], all of one spec, cut.count == 0
     const WeightMatrix* up = nullptr;           // [groups], the same spec
-    const float* x = nullptr;                   // [*, k]
+    const float* x = nullptr;                   // [x_rows, k]
     float* h = nullptr;                         // [rows, n]
+    int x_rows = 0;                             // rows of x; matters where the op has scratch
+    std::byte* scratch = nullptr;               // product_scratch_bytes(gate->spec, x_rows)
 };
 
 // The expert tree of rule R4, as postfix: for output row r, for every leaf l in [leaf_begin[r], leaf_begin[r+1]) push
@@ -192,10 +196,11 @@ inline constexpr int kCombineDepthMax = 32;  // values a row's stack may hold: o
 
 struct LogitsArgs {
     int rows = 0;
-    const float* x = nullptr;     // [rows, hidden], after the final norm
-    WeightMatrix weight;          // [vocabulary rows of this rank, hidden]
-    float* out = nullptr;         // row r begins at out + r * out_stride
-    std::int64_t out_stride = 0;  // floats
+    const float* x = nullptr;      // [rows, hidden], after the final norm
+    WeightMatrix weight;           // [vocabulary rows of this rank, hidden]
+    float* out = nullptr;          // row r begins at out + r * out_stride
+    std::int64_t out_stride = 0;   // floats
+    std::byte* scratch = nullptr;  // product_scratch_bytes(weight.spec, rows)
 };
 
 // A token whose logit is changed before a row's token is chosen.
@@ -254,9 +259,13 @@ struct SampleArgs {
 struct Ops {
     std::string_view name;         // backend and instruction set: "reference", "cpu-avx512"
     std::string_view numerics_id;  // changes whenever any result's bits change: "cpu-exact-1"
+    bool int8_products = false;    // qkv, leaf projection, gate-up and logits take weights of dtype i8; else as stored
 
     std::size_t (*packed_bytes)(const MatrixSpec&);
     void (*pack)(const PackArgs&);
+    // What a product of that many rows of x wants as scratch: its quantised rows where activations are integers, else
+    // 0.
+    std::size_t (*product_scratch_bytes)(const MatrixSpec&, std::int64_t rows);
     std::size_t (*kv_block_bytes)(const KvSpec&);  // of one block of one layer
     std::size_t (*sample_scratch_bytes)(int vocab, int threads);
 

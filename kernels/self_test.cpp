@@ -56,15 +56,30 @@ Packed pack(const Ops& ops, const MatrixSpec& spec, const Floats& weights, int c
     return packed;
 }
 
+// Weights as the products of `ops` take them.
+DType kept_as(const Ops& ops, DType exact) { return ops.int8_products ? DType::i8 : exact; }
+
+struct Scratch {
+    std::vector<std::byte> bytes;
+    std::byte* start;
+    Scratch(const Ops& ops, const MatrixSpec& spec, int rows) : bytes(ops.product_scratch_bytes(spec, rows) + 64) {
+        void* at = bytes.data();
+        std::size_t space = bytes.size();
+        start = static_cast<std::byte*>(std::align(64, bytes.size() - 64, at, space));
+    }
+};
+
 Floats product(const Ops& ops, const Stream& stream, const Floats& x, int row_begin, int rows) {
-    const MatrixSpec spec{.n = kOutputs, .k = kHidden, .dtype = DType::bf16, .cut = {}};
+    const MatrixSpec spec{.n = kOutputs, .k = kHidden, .dtype = kept_as(ops, DType::bf16), .cut = {}};
+    Scratch scratch(ops, spec, rows);
     const Packed weight = pack(ops, spec, noise(kOutputs * kHidden, 2), kHidden, 0);
     Floats out(static_cast<std::size_t>(rows) * kOutputs);
     ops.logits({.rows = rows,
                 .x = x.data() + row_begin * kHidden,
                 .weight = weight.matrix,
                 .out = out.data(),
-                .out_stride = kOutputs},
+                .out_stride = kOutputs,
+                .scratch = scratch.start},
                stream);
     return out;
 }
@@ -76,7 +91,9 @@ Floats leaf_product(const Ops& ops, const Stream& stream, const Floats& x, int p
     std::vector<const float*> pointers;
     for (int part = 0; part < parts; ++part) {
         const LeafShare share = leaf_share(kHidden, 1, part, parts);
-        const MatrixSpec spec{.n = kOutputs, .k = share.k_end - share.k_begin, .dtype = DType::f32, .cut = share.cut};
+        const MatrixSpec spec{
+            .n = kOutputs, .k = share.k_end - share.k_begin, .dtype = kept_as(ops, DType::f32), .cut = share.cut};
+        Scratch scratch(ops, spec, kRows);
         const Packed weight = pack(ops, spec, weights, kHidden, share.k_begin);
         Floats own_x;
         for (int row = 0; row < kRows; ++row) {
@@ -89,7 +106,8 @@ Floats leaf_product(const Ops& ops, const Stream& stream, const Floats& x, int p
                              .group_begin = group_begin,
                              .weight = &weight.matrix,
                              .x = own_x.data(),
-                             .out = partial.back().data()},
+                             .out = partial.back().data(),
+                             .scratch = scratch.start},
                             stream);
     }
     for (const Floats& one : partial) pointers.push_back(one.data());
@@ -107,8 +125,9 @@ Floats leaf_product(const Ops& ops, const Stream& stream, const Floats& x, int p
 // Attention over kRows positions of one sequence, `chunk` rows at a time.
 Floats attention(const Ops& ops, const Stream& stream, const Floats& x, int chunk) {
     const int n = 3 * kHeads * kHeadDim;
-    const Packed weight = pack(ops, {.n = n, .k = kHidden, .dtype = DType::f32, .cut = {}},
-                               noise(static_cast<std::size_t>(n) * kHidden, 4), kHidden, 0);
+    const MatrixSpec matrix{.n = n, .k = kHidden, .dtype = kept_as(ops, DType::f32), .cut = {}};
+    Scratch scratch(ops, matrix, kRows);
+    const Packed weight = pack(ops, matrix, noise(static_cast<std::size_t>(n) * kHidden, 4), kHidden, 0);
     const KvSpec spec{.kv_heads = kHeads, .head_dim = kHeadDim, .dtype = DType::bf16};
     constexpr int kBlocks = (kRows + kKvBlockTokens - 1) / kKvBlockTokens;
     std::vector<std::byte> memory(ops.kv_block_bytes(spec) * kBlocks + 64);
@@ -140,6 +159,7 @@ Floats attention(const Ops& ops, const Stream& stream, const Floats& x, int chun
         args.kv = kv;
         args.qkv = qkv.data();
         args.q = q.data();
+        args.scratch = scratch.start;
         ops.qkv(args, stream);
         const AttentionSpan span{.row_begin = 0, .rows = rows, .first_position = begin, .blocks = blocks.data()};
         ops.attention({.spans = 1,

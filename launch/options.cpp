@@ -34,7 +34,8 @@ void add_numbers(po::options_description& group, JobSettings& s, Typed& t) {
         ("isa", po::value(&s.isa)->value_name("NAME"),
          "avx512, avx2, portable or auto: the same bits from each (default auto)")  //
         ("numerics", po::value(&s.numerics)->value_name("MODE"),
-         "exact: weights as stored, f32 activations and sums (default exact)")  //
+         "exact: weights as stored, f32 activations and sums; int8: codes of 8 bits with a scale for every 128 values, "
+         "of weights and of activations (default exact)")  //
         ("kv-dtype", po::value(&t.kv_dtype)->value_name("FORMAT"),
          "number format of the KV cache: bf16 or f32 (default bf16)");
 }
@@ -142,7 +143,7 @@ void check_common(JobSettings& s, const Typed& t) {
     if (s.pp > 1 || s.pp < 0)
         fail(ErrorKind::usage,
              "--pp is {}; this version runs one pipeline stage. Use --tp, --ep or --dp to spread a model.", s.pp);
-    check_word(s.numerics, {"exact"}, "--numerics");
+    check_word(s.numerics, {"exact", "int8"}, "--numerics");
     check_word(t.kv_dtype, {"bf16", "f32"}, "--kv-dtype");
     s.kv_dtype = t.kv_dtype == "f32" ? DType::f32 : DType::bf16;
     if (!t.kv_memory.empty()) {

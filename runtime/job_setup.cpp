@@ -5,7 +5,7 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/base/error.hpp"
-#include "kernels/reference/reference_ops.hpp"
+#include "kernels/quant/int8.hpp"
 #include "kernels/self_test.hpp"
 #include "runtime/forward/kv_cache.hpp"
 #include "runtime/forward/rank_context.hpp"
@@ -41,12 +41,32 @@ ModelPlan read_plan(MpiSession& session, const fs::path& model) {
     return plan;
 }
 
-// Bytes that a rank of some share reads, by the stored formats; f16 is widened to f32 when it is packed. Where all
-// tensors have one format, without going through their list.
-std::function<WeightBytes(const LayoutShare&)> weight_counter(const ModelPlan& plan, const WeightSource& source) {
+// With int8 products: a byte for each code and four for the scale of each block.
+WeightBytes int8_weight_bytes(const ModelPlan& plan, const std::vector<StoredTensor>& held, const LayoutShare& share) {
+    WeightBytes bytes = weight_bytes(plan, held, share);
+    for (const WeightClass coded :
+         {WeightClass::attention, WeightClass::experts, WeightClass::dense, WeightClass::head}) {
+        bytes[coded] += bytes[coded] * static_cast<std::int64_t>(sizeof(float)) / kInt8Block;
+    }
+    return bytes;
+}
+
+// Bytes that a rank of some share holds: as stored, but that f16 is widened to f32 when it is packed, and that int8
+// products take codes. Where all tensors have one format, without going through their list.
+std::function<WeightBytes(const LayoutShare&)> weight_counter(const ModelPlan& plan, const WeightSource& source,
+                                                              const Ops& ops) {
     std::vector<StoredTensor> held = source.stored;
     for (StoredTensor& tensor : held) {
         if (tensor.dtype == DType::f16) tensor.dtype = DType::f32;
+    }
+    if (ops.int8_products) {
+        for (std::size_t i = 0; i < held.size(); ++i) {
+            const WeightClass kind = class_of(source.tensors[i]);
+            const bool coded =
+                kind != WeightClass::embedding && kind != WeightClass::norms && kind != WeightClass::router;
+            if (coded) held[i].dtype = DType::i8;
+        }
+        return [&plan, held](const LayoutShare& share) { return int8_weight_bytes(plan, held, share); };
     }
     const bool one_format = std::all_of(held.begin(), held.end(),
                                         [&](const StoredTensor& tensor) { return tensor.dtype == held[0].dtype; });
@@ -60,7 +80,7 @@ std::function<WeightBytes(const LayoutShare&)> weight_counter(const ModelPlan& p
 FitQuestion fit_question(const JobSetup& job, const JobSettings& settings, const MpiSession& session) {
     FitQuestion question;
     question.plan = &job.plan;
-    question.weights = weight_counter(job.plan, job.source);
+    question.weights = weight_counter(job.plan, job.source, *job.ops);
     question.kv_dtype = settings.kv_dtype;
     question.kv_block_tokens = kKvBlockTokens;
     question.kv_memory_bytes = settings.kv_memory_bytes;
@@ -138,12 +158,12 @@ void decide_pool(const MpiSession& session, const JobSettings& settings, JobSetu
 JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std::optional<SyntheticWork>& synthetic,
                     AccountClock& clock) {
     JobSetup job;
-    session.run_agreed([&] { job.ops = &select_backend(settings.backend, settings.isa); });
+    session.run_agreed([&] { job.ops = &select_backend(settings.backend, settings.isa, settings.numerics); });
     job.stream.threads = choose_threads(session.node(), settings.threads);
     prepare_threads(job.stream.threads);
     job.spots = gather_spots(
         session, spot_of_this_rank(session, job.stream.threads, available_memory_bytes() / session.node().ranks));
-    job.same_bits = describe(self_test(*job.ops, reference_ops(), job.stream));
+    job.same_bits = describe(self_test(*job.ops, reference_of(*job.ops), job.stream));
 
     job.plan = read_plan(session, settings.model);
     job.config = fs::is_directory(settings.model) ? settings.model / "config.json" : settings.model;
@@ -177,7 +197,7 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
     });
     session.world().broadcast(&job.layout, sizeof job.layout, 0);  // nodes may see different memory: rank 0 decides
     job.place = place_of(job.layout, session.rank());
-    job.weight_bytes = weight_bytes(job.plan, job.source.stored, share_of(job.place, job.layout)).total();
+    job.weight_bytes = weight_counter(job.plan, job.source, *job.ops)(share_of(job.place, job.layout)).total();
 
     if (!synthetic) {
         session.run_agreed([&] { job.tokenizer = load_tokenizer(folder / "tokenizer.json"); });

@@ -44,7 +44,8 @@ MachineSpeeds speeds_of_rank(const ClusterProfile& cluster, const JobSetup& setu
     for (const RankSpot& spot : setup.spots) node_threads += spot.leader == mine.leader ? spot.threads : 0;
     std::string_view isa = setup.ops->name;
     isa = isa.rfind("cpu-", 0) == 0 ? isa.substr(4) : "portable";
-    return machine_speeds(cluster, isa, mine.threads, node_threads, session.node_count() > 1);
+    return machine_speeds(cluster, isa, mine.threads, node_threads, session.node_count() > 1,
+                          setup.ops->int8_products ? "int8" : "f32");
 }
 
 // What one rank owns while a job runs. Members end in reverse order: the engine before the memory its weights stand in.

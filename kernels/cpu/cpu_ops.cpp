@@ -4,6 +4,7 @@
 #include "kernels/base/error.hpp"
 #include "kernels/base/numerics_id.hpp"
 #include "kernels/cpu/generic/attention_limits.hpp"
+#include "kernels/cpu/int8_blocks.hpp"
 #include "kernels/cpu/isa_parts.hpp"
 #include "kernels/cpu/kv_block.hpp"
 #include "kernels/cpu/panels.hpp"
@@ -29,9 +30,23 @@ Ops make_ops(std::string_view name, AddPart products, AddPart attention, AddPart
     ops.numerics_id = kNumericsId;
     ops.packed_bytes = cpu_packed_bytes;
     ops.pack = cpu_pack;
+    ops.product_scratch_bytes = [](const MatrixSpec&, std::int64_t) { return std::size_t{0}; };
     ops.kv_block_bytes = kv_block_bytes;
     ops.sample_scratch_bytes = cpu_sample_scratch_bytes;
     for (const AddPart add : {products, attention, row_ops, sampler}) add(ops);
+    return ops;
+}
+
+std::size_t int8_scratch_bytes(const MatrixSpec& spec, std::int64_t rows) {
+    return static_cast<std::size_t>(rows * int8_row_shape(spec).row_bytes);
+}
+
+// The same table but for its products.
+Ops with_int8_products(Ops ops, AddPart products) {
+    ops.numerics_id = kInt8NumericsId;
+    ops.int8_products = true;
+    ops.product_scratch_bytes = int8_scratch_bytes;
+    products(ops);
     return ops;
 }
 
@@ -52,6 +67,21 @@ const Ops& cpu_avx2_ops() {
 const Ops& cpu_avx512_ops() {
     using namespace cpu_avx512;
     static const Ops ops = make_ops("cpu-avx512", add_products, add_attention, add_row_ops, add_sampler);
+    return ops;
+}
+
+const Ops& cpu_portable_int8_ops() {
+    static const Ops ops = with_int8_products(cpu_portable_ops(), cpu_portable::add_int8_products);
+    return ops;
+}
+
+const Ops& cpu_avx2_int8_ops() {
+    static const Ops ops = with_int8_products(cpu_avx2_ops(), cpu_avx2::add_int8_products);
+    return ops;
+}
+
+const Ops& cpu_avx512_int8_ops() {
+    static const Ops ops = with_int8_products(cpu_avx512_ops(), cpu_avx512::add_int8_products);
     return ops;
 }
 

@@ -1,5 +1,5 @@
-// The fast CPU backend: one table of ops per instruction set. All three give the bits of kernels/numerics.md, and so
-// those of the reference.
+// The fast CPU backend: one table of ops per instruction set. All of one mode give the bits of kernels/numerics.md, and
+// so those of the reference.
 #pragma once
 
 #include "kernels/ops.hpp"
@@ -12,5 +12,10 @@ const Ops& cpu_portable_ops();
 const Ops& cpu_avx2_ops();
 // Needs AVX-512 F, BW, VL and DQ, and what AVX2 needs.
 const Ops& cpu_avx512_ops();
+
+// The same with int8 products (rule R9). The last needs AVX512-VNNI beside the rest.
+const Ops& cpu_portable_int8_ops();
+const Ops& cpu_avx2_int8_ops();
+const Ops& cpu_avx512_int8_ops();
 
 }  // namespace argosy

@@ -9,6 +9,7 @@ namespace argosy {
 
 namespace cpu_portable {
 void add_products(Ops& ops);
+void add_int8_products(Ops& ops);
 void add_attention(Ops& ops);
 void add_row_ops(Ops& ops);
 void add_sampler(Ops& ops);
@@ -16,6 +17,7 @@ void add_sampler(Ops& ops);
 
 namespace cpu_avx2 {
 void add_products(Ops& ops);
+void add_int8_products(Ops& ops);
 void add_attention(Ops& ops);
 void add_row_ops(Ops& ops);
 void add_sampler(Ops& ops);
@@ -23,6 +25,7 @@ void add_sampler(Ops& ops);
 
 namespace cpu_avx512 {
 void add_products(Ops& ops);
+void add_int8_products(Ops& ops);
 void add_attention(Ops& ops);
 void add_row_ops(Ops& ops);
 void add_sampler(Ops& ops);

@@ -1,6 +1,7 @@
 // Packs checkpoint rows into panels; the same bytes whatever the instruction set.
 #include "kernels/cpu/panels.hpp"
 
+#include "kernels/cpu/int8_blocks.hpp"
 #include "kernels/quant/bf16.hpp"
 #include "kernels/quant/f16.hpp"
 
@@ -101,6 +102,7 @@ std::size_t cpu_packed_bytes(const MatrixSpec& spec) {
 }
 
 void cpu_pack(const PackArgs& args) {
+    if (args.spec.dtype == DType::i8) return cpu_pack_int8(args);
     switch (args.source_dtype) {
         case DType::bf16:
             return pack_from<SourceBf16>(args);

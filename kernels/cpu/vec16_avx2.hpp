@@ -120,6 +120,16 @@ ARGOSY_INLINE void store_u16(Vec16 a, std::uint16_t* p) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
 }
 
+// The lowest byte of each lane's bits.
+ARGOSY_INLINE void store_low_bytes(Vec16 a, std::int8_t* p) {
+    const __m256i mask = _mm256_set1_epi32(0xff);
+    const __m256i words = _mm256_packus_epi32(_mm256_and_si256(_mm256_castps_si256(a.lo), mask),
+                                              _mm256_and_si256(_mm256_castps_si256(a.hi), mask));
+    const __m256i in_order = _mm256_permute4x64_epi64(words, 0xd8);
+    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(in_order), _mm256_extracti128_si256(in_order, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+}
+
 // Rule R6's tree over lanes: strides 8, 4, 2, 1.
 ARGOSY_INLINE float sum_lanes(Vec16 a) {
     const __m256 eight = _mm256_add_ps(a.lo, a.hi);

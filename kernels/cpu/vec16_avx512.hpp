@@ -86,6 +86,11 @@ ARGOSY_INLINE void store_u16(Vec16 a, std::uint16_t* p) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_cvttps_epi32(a.v)));
 }
 
+// The lowest byte of each lane's bits.
+ARGOSY_INLINE void store_low_bytes(Vec16 a, std::int8_t* p) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_castps_si512(a.v)));
+}
+
 // Rule R6's tree over lanes: strides 8, 4, 2, 1.
 ARGOSY_INLINE float sum_lanes(Vec16 a) {
     const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));

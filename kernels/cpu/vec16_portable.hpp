@@ -185,6 +185,13 @@ ARGOSY_INLINE void store_u16(Vec16 a, std::uint16_t* p) {
     for (int i = 0; i < 16; ++i) p[i] = static_cast<std::uint16_t>(lane[i]);
 }
 
+// The lowest byte of each lane's bits.
+ARGOSY_INLINE void store_low_bytes(Vec16 a, std::int8_t* p) {
+    std::uint32_t lane[16];
+    std::memcpy(lane, &a, sizeof lane);
+    for (int i = 0; i < 16; ++i) p[i] = static_cast<std::int8_t>(lane[i] & 0xffU);
+}
+
 // Rule R6's tree over lanes: strides 8, 4, 2, 1.
 ARGOSY_INLINE float sum_lanes(Vec16 a) {
     const F32x4 four = (a.part[0] + a.part[2]) + (a.part[1] + a.part[3]);

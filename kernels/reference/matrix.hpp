@@ -7,6 +7,7 @@
 #include "kernels/ops.hpp"
 #include "kernels/quant/bf16.hpp"
 #include "kernels/quant/f16.hpp"
+#include "kernels/quant/int8.hpp"
 
 namespace argosy::reference {
 
@@ -31,8 +32,35 @@ inline void store(void* data, DType dtype, std::int64_t index, float value) {
     }
 }
 
+// An int8 matrix: [n, k] scales, of which the one at a block's first column counts, then [n, k] codes.
+struct Int8Matrix {
+    float* scale = nullptr;
+    std::int8_t* code = nullptr;
+};
+inline Int8Matrix int8_matrix(const MatrixSpec& spec, void* data) {
+    auto* scale = static_cast<float*>(data);
+    return {scale, reinterpret_cast<std::int8_t*>(scale + spec.n * spec.k)};
+}
+
+// Rule R9: columns [k_begin, k_end) are a leaf, or all of K; blocks begin with it.
+inline float int8_chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin,
+                        std::int64_t k_end) {
+    const Int8Matrix matrix = int8_matrix(w.spec, const_cast<void*>(w.data));
+    float sum = 0;
+    for (std::int64_t k = k_begin; k < k_end; k += kInt8Block) {
+        const int count = static_cast<int>(k_end - k < kInt8Block ? k_end - k : kInt8Block);
+        std::int8_t code[kInt8Block];
+        const float x_scale = int8_quantise(x + k, count, code);
+        std::int32_t products = 0;
+        for (int i = 0; i < count; ++i) products += code[i] * matrix.code[row * w.spec.k + k + i];
+        sum = fma_f32(static_cast<float>(products), x_scale * matrix.scale[row * w.spec.k + k], sum);
+    }
+    return sum;
+}
+
 // Sum over k in [k_begin, k_end) of x[k] * w[row][k], one chain in order from 0.
 inline float chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin, std::int64_t k_end) {
+    if (w.spec.dtype == DType::i8) return int8_chain(w, row, x, k_begin, k_end);
     float sum = 0;
     for (std::int64_t k = k_begin; k < k_end; ++k)
         sum = fma_f32(x[k], load(w.data, w.spec.dtype, row * w.spec.k + k), sum);

@@ -1,17 +1,46 @@
-// Packing and block sizes: the reference keeps matrices row-major in the dtype of the spec.
+// Packing and block sizes: the reference keeps matrices row-major in the dtype of the spec, int8 ones as matrix.hpp
+// says.
 #include "kernels/reference/matrix.hpp"
 #include "kernels/reference/reference_ops.hpp"
 
 namespace argosy::reference {
 
-std::size_t packed_bytes(const MatrixSpec& spec) {
-    return static_cast<std::size_t>(spec.n * spec.k) * size_of(spec.dtype);
+namespace {
+
+// One row as int8: blocks begin with K and with every leaf.
+void pack_int8_row(const PackArgs& args, const std::byte* from, std::int64_t row) {
+    const MatrixSpec& spec = args.spec;
+    const Int8Matrix to = int8_matrix(spec, args.packed);
+    const int parts = spec.cut.count == 0 ? 1 : spec.cut.count;
+    for (int part = 0; part < parts; ++part) {
+        const std::int64_t begin = spec.cut.count == 0 ? 0 : spec.cut.begin[part];
+        const std::int64_t end = spec.cut.count == 0 ? spec.k : spec.cut.begin[part + 1];
+        for (std::int64_t k = begin; k < end; k += kInt8Block) {
+            const int count = static_cast<int>(end - k < kInt8Block ? end - k : kInt8Block);
+            float values[kInt8Block];
+            for (int i = 0; i < count; ++i) values[i] = load(from, args.source_dtype, k + i);
+            to.scale[row * spec.k + k] = int8_quantise(values, count, to.code + row * spec.k + k);
+        }
+    }
 }
+
+}  // namespace
+
+std::size_t packed_bytes(const MatrixSpec& spec) {
+    const auto elements = static_cast<std::size_t>(spec.n * spec.k);
+    return spec.dtype == DType::i8 ? elements * (sizeof(float) + 1) : elements * size_of(spec.dtype);
+}
+
+std::size_t product_scratch_bytes(const MatrixSpec&, std::int64_t) { return 0; }
 
 void pack(const PackArgs& args) {
     const auto* source = static_cast<const std::byte*>(args.source);
     for (std::int64_t row = 0; row < args.rows; ++row) {
         const std::byte* from = source + row * args.source_stride_bytes;
+        if (args.spec.dtype == DType::i8) {
+            pack_int8_row(args, from, args.row_begin + row);
+            continue;
+        }
         for (std::int64_t k = 0; k < args.spec.k; ++k) {
             store(args.packed, args.spec.dtype, (args.row_begin + row) * args.spec.k + k,
                   load(from, args.source_dtype, k));

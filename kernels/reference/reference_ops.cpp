@@ -11,6 +11,7 @@ const Ops& reference_ops() {
         .numerics_id = kNumericsId,
         .packed_bytes = reference::packed_bytes,
         .pack = reference::pack,
+        .product_scratch_bytes = reference::product_scratch_bytes,
         .kv_block_bytes = reference::kv_block_bytes,
         .sample_scratch_bytes = reference::sample_scratch_bytes,
         .embed = reference::embed,
@@ -25,6 +26,17 @@ const Ops& reference_ops() {
         .logits = reference::logits,
         .sample = reference::sample,
     };
+    return kOps;
+}
+
+// The same functions: a chain over weights of dtype i8 quantises its part of x.
+const Ops& reference_int8_ops() {
+    static const Ops kOps = [] {
+        Ops ops = reference_ops();
+        ops.numerics_id = kInt8NumericsId;
+        ops.int8_products = true;
+        return ops;
+    }();
     return kOps;
 }
 

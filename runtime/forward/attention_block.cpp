@@ -70,7 +70,8 @@ void AttentionBlock::run(int layer, const StepBatch& batch, KvCache& cache, floa
                        .kv_slot = batch.kv_slot.data(),
                        .kv = kv,
                        .qkv = qkv_.as<float>(),
-                       .q = q_.as<float>()},
+                       .q = q_.as<float>(),
+                       .scratch = product_scratch(rank_, scratch_, weights.qkv.spec, batch.rows)},
                       rank_.stream);
         rank_.ops.attention({.spans = static_cast<int>(batch.spans.size()),
                              .span = batch.spans.data(),
@@ -87,7 +88,8 @@ void AttentionBlock::run(int layer, const StepBatch& batch, KvCache& cache, floa
                                    .group_begin = group_begin,
                                    .weight = &weights.o,
                                    .x = attended_.as<float>(),
-                                   .out = projected_.as<float>()},
+                                   .out = projected_.as<float>(),
+                                   .scratch = product_scratch(rank_, scratch_, weights.o.spec, batch.rows)},
                                   rank_.stream);
     }
     rank_.clock.switch_to(Account::leaf_sum);
@@ -102,7 +104,7 @@ void AttentionBlock::run(int layer, const StepBatch& batch, KvCache& cache, floa
 
 std::int64_t AttentionBlock::workspace_bytes() const {
     return static_cast<std::int64_t>(normed_.bytes() + qkv_.bytes() + q_.bytes() + attended_.bytes() +
-                                     projected_.bytes());
+                                     projected_.bytes() + scratch_.bytes());
 }
 
 }  // namespace argosy

@@ -29,6 +29,7 @@ class AttentionBlock {
     Buffer q_;               // [rows, q * head_dim]
     Buffer attended_;        // [rows, q * head_dim]
     Buffer projected_;       // [rows, hidden] this rank's leaves
+    Buffer scratch_;         // of the products
 };
 
 }  // namespace argosy

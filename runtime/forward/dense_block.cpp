@@ -61,13 +61,16 @@ void DenseBlock::run(int layer, int rows, float* x) {
                            .gate = weights.gate.data(),
                            .up = weights.up.data(),
                            .x = normed,
-                           .h = hidden_.as<float>()},
+                           .h = hidden_.as<float>(),
+                           .x_rows = rows,
+                           .scratch = product_scratch(rank_, scratch_, weights.gate[0].spec, rows)},
                           rank_.stream);
         rank_.ops.leaf_projection({.groups = 1,
                                    .group_begin = group_begin,
                                    .weight = weights.down.data(),
                                    .x = hidden_.as<float>(),
-                                   .out = projected_.as<float>()},
+                                   .out = projected_.as<float>(),
+                                   .scratch = product_scratch(rank_, scratch_, weights.down[0].spec, rows)},
                                   rank_.stream);
     }
     rank_.clock.switch_to(Account::leaf_sum);
@@ -83,7 +86,7 @@ void DenseBlock::run(int layer, int rows, float* x) {
 }
 
 std::int64_t DenseBlock::workspace_bytes() const {
-    return static_cast<std::int64_t>(normed_.bytes() + hidden_.bytes() + projected_.bytes());
+    return static_cast<std::int64_t>(normed_.bytes() + hidden_.bytes() + projected_.bytes() + scratch_.bytes());
 }
 
 }  // namespace argosy

@@ -22,6 +22,7 @@ class DenseBlock {
     Buffer normed_;     // [rows, hidden]
     Buffer hidden_;     // [rows, this rank's columns]
     Buffer projected_;  // [rows, hidden]
+    Buffer scratch_;    // of the products
 };
 
 }  // namespace argosy

@@ -83,13 +83,16 @@ void MoeBlock::compute(const LayerWeights& weights, const ExpertExchange::Receiv
                        .gate = weights.gate.data(),
                        .up = weights.up.data(),
                        .x = in.x,
-                       .h = hidden_.as<float>()},
+                       .h = hidden_.as<float>(),
+                       .x_rows = in.rows,
+                       .scratch = product_scratch(rank_, scratch_, weights.gate[0].spec, in.rows)},
                       rank_.stream);
     rank_.ops.leaf_projection({.groups = in.groups,
                                .group_begin = in.group_begin,
                                .weight = weights.down.data(),
                                .x = hidden_.as<float>(),
-                               .out = results_.as<float>()},
+                               .out = results_.as<float>(),
+                               .scratch = product_scratch(rank_, scratch_, weights.down[0].spec, in.grouped_rows)},
                               rank_.stream);
 }
 
@@ -106,7 +109,7 @@ void MoeBlock::note_busiest(const ExpertExchange::Received& in) {
 std::int64_t MoeBlock::workspace_bytes() const {
     return exchange_.workspace_bytes() +
            static_cast<std::int64_t>(normed_.bytes() + router_logits_.bytes() + ids_.bytes() + weights_.bytes() +
-                                     hidden_.bytes() + results_.bytes());
+                                     hidden_.bytes() + results_.bytes() + scratch_.bytes());
 }
 
 }  // namespace argosy

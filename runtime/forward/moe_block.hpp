@@ -44,6 +44,7 @@ class MoeBlock {
     Buffer weights_;                     // [own rows, top_k]
     Buffer hidden_;                      // [grouped rows, columns of an expert on this rank]
     Buffer results_;                     // [grouped rows, hidden]
+    Buffer scratch_;                     // of the products
 };
 
 }  // namespace argosy

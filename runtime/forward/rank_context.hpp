@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/base/account_clock.hpp"
+#include "kernels/base/buffer.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/mpi_session.hpp"
 #include "parallel/rank_layout.hpp"
@@ -35,6 +36,12 @@ struct RankContext {
     const float* rope_cos = nullptr;  // [positions, rotary_dim / 2]
     const float* rope_sin = nullptr;
 };
+
+// Scratch for a product of `rows` rows with a matrix of `spec`; the buffer grows to the largest seen and stays.
+inline std::byte* product_scratch(const RankContext& rank, Buffer& buffer, const MatrixSpec& spec, std::int64_t rows) {
+    buffer.grow(rank.ops.product_scratch_bytes(spec, rows));
+    return buffer.as<std::byte>();
+}
 
 // The rows of a step of `rows` that this rank owns in the residual stream.
 inline RowRange own_rows(const RankContext& rank, int rows) {

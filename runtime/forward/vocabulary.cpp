@@ -74,7 +74,8 @@ const float* Vocabulary::project(const Chunk& chunk, const float* normed) {
                           .x = normed,
                           .weight = rank_.weights.head,
                           .out = part_.as<float>(),
-                          .out_stride = mine.count()},
+                          .out_stride = mine.count(),
+                          .scratch = product_scratch(rank_, product_, rank_.weights.head.spec, chunk.count())},
                          rank_.stream);
     }
     if (tp == 1) return part_.as<float>();
@@ -145,7 +146,7 @@ void Vocabulary::run(int rows, std::span<const WantedRow> wanted, const float* x
 
 std::int64_t Vocabulary::workspace_bytes() const {
     return static_cast<std::int64_t>(own_.bytes() + normed_.bytes() + part_.bytes() + received_.bytes() +
-                                     logits_.bytes() + scratch_.bytes());
+                                     logits_.bytes() + scratch_.bytes() + product_.bytes());
 }
 
 }  // namespace argosy

@@ -40,6 +40,7 @@ class Vocabulary {
     Buffer received_;  // the other ranks' parts of the rows sampled here
     Buffer logits_;    // [rows sampled here, vocab]
     Buffer scratch_;   // of the sampler
+    Buffer product_;   // scratch of the product
 };
 
 }  // namespace argosy

@@ -13,7 +13,11 @@ constexpr std::int64_t kAlignBytes = 64;
 
 std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes; }
 
-DType packed_dtype(DType stored) { return stored == DType::bf16 ? DType::bf16 : DType::f32; }
+// The router stays exact in every mode: a choice of experts is no place to save.
+DType packed_dtype(TensorRole role, DType stored, const Ops& ops) {
+    if (ops.int8_products && role != TensorRole::router) return DType::i8;
+    return stored == DType::bf16 ? DType::bf16 : DType::f32;
+}
 
 bool is_vector(TensorRole role) {
     switch (role) {
@@ -105,7 +109,7 @@ class Builder {
                         .arena = Arena::attention,
                         .kind = HomeKind::matrix,
                         .offset = 0,
-                        .spec = {rows.count(), plan_.hidden, packed_dtype(dtype), {}},
+                        .spec = {rows.count(), plan_.hidden, packed_dtype(TensorRole::lm_head, dtype, ops_), {}},
                         .row_begin = 0};
         home.offset = take(home.arena, static_cast<std::int64_t>(ops_.packed_bytes(home.spec)));
         layout_.homes.push_back(home);
@@ -157,7 +161,7 @@ class Builder {
     void place_matrix(const TensorSpec& tensor, DType dtype, TensorHome& home) {
         home.spec = {home.slice.row_end - home.slice.row_begin,
                      home.slice.column_end - home.slice.column_begin,
-                     packed_dtype(dtype),
+                     packed_dtype(tensor.role, dtype, ops_),
                      {}};
         if (tensor.role == TensorRole::o_proj) home.spec.cut = attention_leaves(plan_, share_.tp_rank, share_.tp).cut;
         if (tensor.role == TensorRole::down_proj) {

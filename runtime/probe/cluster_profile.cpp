@@ -51,14 +51,14 @@ ClusterProfile load_cluster_profile(const std::string& name, const std::vector<f
 }
 
 MachineSpeeds machine_speeds(const ClusterProfile& profile, std::string_view isa, int threads, int node_threads,
-                             bool several_nodes) {
+                             bool several_nodes, std::string_view kind) {
     const auto found = std::find_if(profile.arithmetic.begin(), profile.arithmetic.end(),
-                                    [&](const ArithmeticFigures& a) { return a.kind == "f32" && a.isa == isa; });
+                                    [&](const ArithmeticFigures& a) { return a.kind == kind && a.isa == isa; });
     if (found == profile.arithmetic.end()) {
         fail(ErrorKind::usage,
-             "The cluster profile of {} has no f32 figures for {}, which this job uses. Measure this machine with "
+             "The cluster profile of {} has no {} figures for {}, which this job uses. Measure this machine with "
              "argosy probe, or leave out --cluster.",
-             profile.host, isa);
+             profile.host, kind, isa);
     }
     const int all = std::max(node_threads, threads);
     MachineSpeeds speeds;

@@ -1,7 +1,6 @@
 // Limits as the best of several rounds of kernels/probe's loops: other work on the machine only lowers a round.
 #include "tests/bench/machine_limits.hpp"
 
-#include "kernels/probe/arithmetic_loops.hpp"
 #include "kernels/probe/memory_loops.hpp"
 #include "kernels/probe/timed_threads.hpp"
 
@@ -19,10 +18,10 @@ double best_round_ns(int threads, const Work& work) {
 }
 }  // namespace
 
-double fma_gflops(std::string_view backend, int threads) {
+double arithmetic_gops(ArithmeticKind kind, std::string_view backend, int threads) {
     const ArithmeticLoop* chosen = nullptr;
     for (const ArithmeticLoop& loop : arithmetic_loops()) {
-        if (loop.kind != ArithmeticKind::f32) continue;
+        if (loop.kind != kind) continue;
         chosen = &loop;  // the last is the baseline
         if (backend.ends_with(loop.isa)) break;
     }

@@ -10,12 +10,13 @@
 #include <vector>
 
 #include "kernels/base/account_clock.hpp"
+#include "kernels/probe/arithmetic_loops.hpp"
 
 namespace argosy::bench {
 
-// GFLOP/s of `threads` threads at once with the vectors of "cpu-avx512" or "cpu-avx2"; for another name with baseline
-// multiplications and additions.
-double fma_gflops(std::string_view backend, int threads);
+// 10^9 operations per second of `threads` threads at once with the vectors of "cpu-avx512" or "cpu-avx2"; for another
+// name with baseline multiplications and additions.
+double arithmetic_gops(ArithmeticKind kind, std::string_view backend, int threads);
 
 // GB/s of `threads` threads at once, each reading its part of `bytes` bytes in order.
 double read_gbytes(const void* data, std::size_t bytes, int threads);

@@ -20,11 +20,16 @@ namespace {
 constexpr std::size_t kStreamBytes = std::size_t{1} << 30;
 
 struct Bench {
-    const Ops& ops;
+    const Ops& exact;
+    const Ops& int8;
     Stream stream;
     std::string word;
     double gflops;  // limits of all threads
+    double gops;    // of int8
     double gbytes;
+
+    const Ops& ops(DType dtype) const { return dtype == DType::i8 ? int8 : exact; }
+    double limit(DType dtype) const { return dtype == DType::i8 ? gops : gflops; }
 };
 
 Buffer random_floats(std::size_t count) {
@@ -61,10 +66,10 @@ Matrices make_matrices(const Ops& ops, const MatrixSpec& spec, std::size_t count
 }
 
 template <class Work>
-void report(const Bench& bench, const std::string& name, double flops, double bytes, const Work& work) {
+void report(const Bench& bench, const std::string& name, double flops, double limit, double bytes, const Work& work) {
     const double ns = median_ns(bench.stream.threads, work);
-    fmt::print("{:<52} {:>10.1f} us {:>8.1f} GFLOP/s {:>5.1f} %  {:>7.2f} GB/s {:>5.1f} %\n", name, ns / 1e3,
-               flops / ns, 100 * flops / ns / bench.gflops, bytes / ns, 100 * bytes / ns / bench.gbytes);
+    fmt::print("{:<52} {:>10.1f} us {:>8.1f} Gop/s {:>5.1f} %  {:>7.2f} GB/s {:>5.1f} %\n", name, ns / 1e3, flops / ns,
+               100 * flops / ns / limit, bytes / ns, 100 * bytes / ns / bench.gbytes);
     std::fflush(stdout);
 }
 
@@ -79,13 +84,17 @@ void bench_product(const Bench& bench, DType dtype, int rows, std::int64_t n, st
     const std::string name = shape("matmul", dtype, rows, n, k);
     if (!wanted(bench, name)) return;
     const MatrixSpec spec{n, k, dtype, {}};
-    const std::size_t bytes = bench.ops.packed_bytes(spec);
-    const Matrices w = make_matrices(bench.ops, spec, rows <= 4 ? kStreamBytes / bytes + 1 : 1);
+    const Ops& ops = bench.ops(dtype);
+    const std::size_t bytes = ops.packed_bytes(spec);
+    const Matrices w = make_matrices(ops, spec, rows <= 4 ? kStreamBytes / bytes + 1 : 1);
+    Buffer scratch(ops.product_scratch_bytes(spec, rows));
     const Buffer x = random_floats(static_cast<std::size_t>(rows * k));
     Buffer out(static_cast<std::size_t>(rows * n) * 4);
     std::size_t turn = 0;
-    report(bench, name, 2.0 * rows * n * k, static_cast<double>(bytes), [&] {
-        bench.ops.logits({rows, x.as<float>(), w.weight[turn++ % w.weight.size()], out.as<float>(), n}, bench.stream);
+    report(bench, name, 2.0 * rows * n * k, bench.limit(dtype), static_cast<double>(bytes), [&] {
+        ops.logits(
+            {rows, x.as<float>(), w.weight[turn++ % w.weight.size()], out.as<float>(), n, scratch.as<std::byte>()},
+            bench.stream);
     });
 }
 
@@ -102,27 +111,34 @@ void bench_experts(const Bench& bench, DType dtype, int rows_each) {
     const std::int64_t inner = 512;
     const int rows = kGroups * rows_each;
     const auto begin = equal_groups(kGroups, rows_each);
+    const Ops& ops = bench.ops(dtype);
     const std::string gate_up = shape("gate_up of 32 experts", dtype, rows_each, inner, hidden);
     if (wanted(bench, gate_up)) {
-        const Matrices w = make_matrices(bench.ops, {inner, hidden, dtype, {}}, 2 * kGroups);
+        const MatrixSpec spec{inner, hidden, dtype, {}};
+        const Matrices w = make_matrices(ops, spec, 2 * kGroups);
+        Buffer scratch(ops.product_scratch_bytes(spec, rows));
         const Buffer x = random_floats(static_cast<std::size_t>(rows * hidden));
         Buffer h(static_cast<std::size_t>(rows * inner) * 4);
-        report(bench, gate_up, 4.0 * rows * inner * hidden, 2.0 * kGroups * static_cast<double>(w.packed[0].bytes()),
-               [&] {
-                   bench.ops.gate_up({kGroups, begin.data(), nullptr, w.weight.data(), w.weight.data() + kGroups,
-                                      x.as<float>(), h.as<float>()},
-                                     bench.stream);
+        report(bench, gate_up, 4.0 * rows * inner * hidden, bench.limit(dtype),
+               2.0 * kGroups * static_cast<double>(w.packed[0].bytes()), [&] {
+                   ops.gate_up({kGroups, begin.data(), nullptr, w.weight.data(), w.weight.data() + kGroups,
+                                x.as<float>(), h.as<float>(), rows, scratch.as<std::byte>()},
+                               bench.stream);
                });
     }
     const std::string down = shape("leaf projection of 32 experts", dtype, rows_each, hidden, inner);
     if (wanted(bench, down)) {
-        const Matrices w = make_matrices(bench.ops, {hidden, inner, dtype, leaf_share(inner, 1, 0, 1).cut}, kGroups);
+        const MatrixSpec spec{hidden, inner, dtype, leaf_share(inner, 1, 0, 1).cut};
+        const Matrices w = make_matrices(ops, spec, kGroups);
+        Buffer scratch(ops.product_scratch_bytes(spec, rows));
         const Buffer x = random_floats(static_cast<std::size_t>(rows * inner));
         Buffer out(static_cast<std::size_t>(rows * hidden) * 4);
-        report(bench, down, 2.0 * rows * inner * hidden, 1.0 * kGroups * static_cast<double>(w.packed[0].bytes()), [&] {
-            bench.ops.leaf_projection({kGroups, begin.data(), w.weight.data(), x.as<float>(), out.as<float>()},
-                                      bench.stream);
-        });
+        report(bench, down, 2.0 * rows * inner * hidden, bench.limit(dtype),
+               1.0 * kGroups * static_cast<double>(w.packed[0].bytes()), [&] {
+                   ops.leaf_projection({kGroups, begin.data(), w.weight.data(), x.as<float>(), out.as<float>(),
+                                        scratch.as<std::byte>()},
+                                       bench.stream);
+               });
     }
 }
 
@@ -134,7 +150,7 @@ void bench_attention(const Bench& bench, const std::string& what, int sequences,
     const int q_heads = 16;
     const KvSpec spec{4, 64, DType::bf16};
     const int blocks_each = (context + kKvBlockTokens - 1) / kKvBlockTokens;
-    const std::size_t block_bytes = bench.ops.kv_block_bytes(spec);
+    const std::size_t block_bytes = bench.exact.kv_block_bytes(spec);
     Buffer pool(block_bytes * static_cast<std::size_t>(sequences * blocks_each));
     for (std::size_t i = 0; i < pool.bytes() / 2; ++i)
         pool.as<std::uint16_t>()[i] = static_cast<std::uint16_t>(0x3f00 + i % 97);
@@ -150,8 +166,8 @@ void bench_attention(const Bench& bench, const std::string& what, int sequences,
                        q.as<float>(), {},           nullptr, out.as<float>()};
     args.kv = {spec, pool.as<std::byte>(), static_cast<std::int64_t>(block_bytes)};
     const double pairs = static_cast<double>(sequences) * rows * (context - (rows - 1) / 2.0);
-    report(bench, name, 4.0 * pairs * q_heads * spec.head_dim, static_cast<double>(pool.bytes()),
-           [&] { bench.ops.attention(args, bench.stream); });
+    report(bench, name, 4.0 * pairs * q_heads * spec.head_dim, bench.gflops, static_cast<double>(pool.bytes()),
+           [&] { bench.exact.attention(args, bench.stream); });
 }
 
 void bench_sampler(const Bench& bench, const std::string& what, const SampleRow& row) {
@@ -163,17 +179,17 @@ void bench_sampler(const Bench& bench, const std::string& what, const SampleRow&
         const float x = logits.as<float>()[i];
         logits.as<float>()[i] = 6 * x + 6 * x * x * x;
     }
-    Buffer scratch(bench.ops.sample_scratch_bytes(kVocab, bench.stream.threads));
+    Buffer scratch(bench.exact.sample_scratch_bytes(kVocab, bench.stream.threads));
     SampleResult result;
     SampleRow now = row;
-    report(bench, name, 0, kVocab * 4.0, [&] {
+    report(bench, name, 0, bench.gflops, kVocab * 4.0, [&] {
         ++now.position;
-        bench.ops.sample({1, kVocab, logits.as<float>(), &now, scratch.as<std::byte>(), &result}, bench.stream);
+        bench.exact.sample({1, kVocab, logits.as<float>(), &now, scratch.as<std::byte>(), &result}, bench.stream);
     });
 }
 
 void run_all(const Bench& bench) {
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
         for (const auto& [n, k] : {std::pair{1536, 1024}, std::pair{1024, 1024}}) {
             for (const int rows : {1, 4, 16, 64, 256, 512}) bench_product(bench, dtype, rows, n, k);
         }
@@ -213,13 +229,15 @@ int run(int argc, char** argv) {
         }
     }
     const Ops& ops = select_backend("cpu", isa);
+    const Ops& int8 = select_backend("cpu", isa, "int8");
     prepare_threads(stream.threads);
     const Buffer memory = random_floats(kStreamBytes / 4);
-    const double gflops = fma_gflops(ops.name, stream.threads);
+    const double gflops = arithmetic_gops(ArithmeticKind::f32, ops.name, stream.threads);
+    const double gops = arithmetic_gops(ArithmeticKind::int8, int8.name, stream.threads);
     const double gbytes = read_gbytes(memory.data(), kStreamBytes, stream.threads);
-    fmt::print("{}, {} threads; their limits: {:.1f} GFLOP/s, {:.2f} GB/s from {} MiB\n", ops.name, stream.threads,
-               gflops, gbytes, kStreamBytes >> 20);
-    run_all({ops, stream, word, gflops, gbytes});
+    fmt::print("{}, {} threads; their limits: {:.1f} GFLOP/s, {:.2f} GB/s from {} MiB, {:.0f} int8 Gop/s\n", ops.name,
+               stream.threads, gflops, gbytes, kStreamBytes >> 20, gops);
+    run_all({ops, int8, stream, word, gflops, gops, gbytes});
     return 0;
 }
 

@@ -73,7 +73,7 @@ struct KvPool {
         : ops(use),
           shape(of),
           in(inputs),
-          weight(pack(use, {of.columns(), of.hidden, of.weight_dtype, {}}, inputs.weights, of.hidden)) {
+          weight(pack(use, {of.columns(), of.hidden, kept_as(use, of.weight_dtype), {}}, inputs.weights, of.hidden)) {
         const KvSpec spec{shape.kv_heads, shape.head_dim, shape.kv_dtype};
         int count = 3;  // blocks that belong to nobody
         for (const int length : shape.lengths) count += (length + kKvBlockTokens - 1) / kKvBlockTokens;
@@ -107,7 +107,8 @@ struct KvPool {
             slot.push_back(std::int64_t{blocks[sequence][at / kKvBlockTokens]} * kKvBlockTokens + at % kKvBlockTokens);
         }
         const Floats x = gather(in.x, tokens, static_cast<std::size_t>(shape.hidden));
-        Floats scratch(rows * shape.columns()), q(rows * shape.q_columns());
+        Floats qkv(rows * shape.columns()), q(rows * shape.q_columns());
+        Scratch scratch(ops, weight.matrix.spec, static_cast<std::int64_t>(rows));
         ops.qkv({.rows = static_cast<int>(rows),
                  .q_heads = shape.q_heads,
                  .kv_heads = shape.kv_heads,
@@ -124,8 +125,9 @@ struct KvPool {
                  .position = position.data(),
                  .kv_slot = slot.data(),
                  .kv = layer,
-                 .qkv = scratch.data(),
-                 .q = q.data()},
+                 .qkv = qkv.data(),
+                 .q = q.data(),
+                 .scratch = scratch.data()},
                 {.threads = threads});
         return q;
     }

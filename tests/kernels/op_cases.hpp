@@ -47,11 +47,11 @@ struct Random {
     }
 };
 
-// Every table of ops that can run on this machine.
-inline std::vector<const Ops*> runnable_ops() {
+// Every table of ops of a mode that can run on this machine.
+inline std::vector<const Ops*> runnable_ops(std::string_view numerics = "exact") {
     std::vector<const Ops*> list;
     for (const BackendEntry& entry : backends()) {
-        if (entry.ops != nullptr) list.push_back(entry.ops);
+        if (entry.ops != nullptr && entry.numerics == numerics) list.push_back(entry.ops);
     }
     return list;
 }
@@ -79,6 +79,19 @@ inline Stored stored(const Floats& values, DType dtype) {
     if (dtype == DType::f32) std::memcpy(out.bytes.data(), values.data(), out.bytes.size());
     return out;
 }
+
+// How a table's products take weights that a checkpoint stores as `dtype`.
+inline DType kept_as(const Ops& ops, DType dtype) { return ops.int8_products ? DType::i8 : dtype; }
+
+// A product's scratch memory, filled with what no op may read.
+struct Scratch {
+    Buffer buffer;
+    Scratch(const Ops& ops, const MatrixSpec& spec, std::int64_t rows)
+        : buffer(ops.product_scratch_bytes(spec, rows) + 64) {
+        std::memset(buffer.data(), 0xa5, buffer.bytes());
+    }
+    std::byte* data() { return buffer.as<std::byte>(); }
+};
 
 // A matrix packed by one backend.
 struct Packed {

@@ -8,9 +8,9 @@
 namespace argosy::test {
 namespace {
 
-std::string sentence_of(std::string_view backend, std::string_view isa) {
+std::string sentence_of(std::string_view backend, std::string_view isa, std::string_view numerics = "exact") {
     try {
-        select_backend(backend, isa);
+        select_backend(backend, isa, numerics);
     } catch (const Error& error) {
         REQUIRE(error.kind() == ErrorKind::usage);
         return error.what();
@@ -18,24 +18,32 @@ std::string sentence_of(std::string_view backend, std::string_view isa) {
     return "";
 }
 
-TEST_CASE("every backend has a full table or a reason, and all here share one numerics_id") {
-    std::vector<std::string_view> names;
+TEST_CASE("every backend has a full table or a reason, and all of one mode share one numerics_id") {
+    std::vector<std::pair<std::string_view, std::string_view>> names;
     for (const BackendEntry& entry : backends()) {
-        REQUIRE(std::find(names.begin(), names.end(), entry.name) == names.end());
-        names.push_back(entry.name);
+        const std::pair name{entry.name, entry.numerics};
+        REQUIRE(std::find(names.begin(), names.end(), name) == names.end());
+        names.push_back(name);
         REQUIRE((entry.ops == nullptr) != entry.reason.empty());
         if (entry.ops == nullptr) continue;
         const Ops& ops = *entry.ops;
         REQUIRE(ops.name == entry.name);
-        REQUIRE(ops.numerics_id == reference_ops().numerics_id);
-        REQUIRE((ops.packed_bytes && ops.pack && ops.kv_block_bytes && ops.sample_scratch_bytes && ops.embed &&
-                 ops.rms_norm && ops.qkv && ops.attention && ops.leaf_projection && ops.leaf_join && ops.route &&
-                 ops.gate_up && ops.combine && ops.logits && ops.sample));
+        REQUIRE(ops.int8_products == (entry.numerics == "int8"));
+        REQUIRE(ops.numerics_id == (ops.int8_products ? "cpu-int8-1" : "cpu-exact-1"));
+        REQUIRE(&reference_of(ops) == (ops.int8_products ? &reference_int8_ops() : &reference_ops()));
+        REQUIRE((ops.packed_bytes && ops.pack && ops.product_scratch_bytes && ops.kv_block_bytes &&
+                 ops.sample_scratch_bytes && ops.embed && ops.rms_norm && ops.qkv && ops.attention &&
+                 ops.leaf_projection && ops.leaf_join && ops.route && ops.gate_up && ops.combine && ops.logits &&
+                 ops.sample));
     }
-    for (const std::string_view name : {"cpu-avx512", "cpu-avx2", "cpu-portable", "reference", "cuda"}) {
-        INFO(name);
-        REQUIRE(std::find(names.begin(), names.end(), name) != names.end());
+    for (const std::string_view numerics : {"exact", "int8"}) {
+        for (const std::string_view name : {"cpu-avx512", "cpu-avx2", "cpu-portable", "reference"}) {
+            INFO(name << " " << numerics);
+            REQUIRE(std::find(names.begin(), names.end(), std::pair{name, numerics}) != names.end());
+        }
     }
+    REQUIRE(std::find(names.begin(), names.end(), std::pair<std::string_view, std::string_view>{"cuda", "exact"}) !=
+            names.end());
 }
 
 TEST_CASE("select_backend takes the best that runs here, and the one asked for") {
@@ -52,14 +60,17 @@ TEST_CASE("select_backend takes the best that runs here, and the one asked for")
     for (const BackendEntry& entry : backends()) {
         if (!entry.name.starts_with("cpu-")) continue;
         const std::string_view isa = entry.name.substr(4);
-        if (entry.ops != nullptr) REQUIRE(select_backend("cpu", isa).name == entry.name);
-        if (entry.ops == nullptr) REQUIRE(sentence_of("cpu", isa).find(entry.reason) != std::string::npos);
+        if (entry.ops != nullptr) REQUIRE(&select_backend("cpu", isa, entry.numerics) == entry.ops);
+        if (entry.ops == nullptr)
+            REQUIRE(sentence_of("cpu", isa, entry.numerics).find(entry.reason) != std::string::npos);
     }
 }
 
 TEST_CASE("select_backend names the nearest word, or why a backend cannot run and which can") {
     REQUIRE(sentence_of("refrence", "auto").find("Did you mean 'reference'?") != std::string::npos);
     REQUIRE(sentence_of("cpu", "avx51").find("Did you mean 'avx512'?") != std::string::npos);
+    REQUIRE(sentence_of("cpu", "auto", "int4").find("Did you mean 'int8'?") != std::string::npos);
+    REQUIRE(sentence_of("cuda", "auto", "int8").find("cpu-portable") != std::string::npos);
     const std::string cuda = sentence_of("cuda", "auto");
     REQUIRE(cuda.find("CUDA") != std::string::npos);
     REQUIRE(cuda.find("cpu-portable") != std::string::npos);

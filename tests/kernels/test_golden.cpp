@@ -2,7 +2,8 @@
 // raised.
 #include <fmt/format.h>
 
-#include "kernels/base/numerics_id.hpp"
+#include <span>
+
 #include "tests/kernels/kv_case.hpp"
 #include "tests/kernels/sample_case.hpp"
 
@@ -25,16 +26,44 @@ struct Golden {
     bool operator==(const Golden&) const = default;
 };
 
-// When a change of bits is meant: raise kNumericsId, then copy it and the hashes that the test prints here.
-constexpr std::string_view kGoldenId = "cpu-exact-1";
-constexpr Golden kGolden[] = {
-    {"embed", 0x0c08c8cc77080df7},           {"rms_norm", 0x43e82d8bbadc0e46},
-    {"qkv bf16", 0x78ba999ba25aff7b},        {"attention bf16", 0x3660ee7e6b1d8493},
-    {"qkv f32", 0x78ba999ba25aff7b},         {"attention f32", 0xb344b501efc3b77f},
-    {"route", 0xe4437667c528ae99},           {"gate_up", 0x04e2393699d81e1d},
-    {"leaf_projection", 0xabf44945bf41e944}, {"combine", 0x6ffc0301c8174c44},
-    {"leaf_join", 0x23f8742473fa95c5},       {"logits", 0xb6f59af0e0aace51},
-    {"sample", 0x2a0932f867fa5591},          {"sample adjusted", 0xa4878c37351cdd51},
+// When a change of bits is meant: raise the mode's id in numerics_id.hpp, then copy it and the hashes that the test
+// prints here.
+constexpr std::string_view kExactId = "cpu-exact-1";
+constexpr Golden kExact[] = {
+    {"embed", 0x0c08c8cc77080df7},
+    {"rms_norm", 0x43e82d8bbadc0e46},
+    {"qkv bf16", 0x78ba999ba25aff7b},
+    {"attention bf16", 0x3660ee7e6b1d8493},
+    {"qkv f32", 0x78ba999ba25aff7b},
+    {"attention f32", 0xb344b501efc3b77f},
+    {"route", 0xe4437667c528ae99},
+    {"gate_up", 0x04e2393699d81e1d},
+    {"leaf_projection", 0xabf44945bf41e944},
+    {"combine", 0x6ffc0301c8174c44},
+    {"leaf_join", 0x23f8742473fa95c5},
+    {"logits", 0xb6f59af0e0aace51},
+    {"logits of 700 columns", 0x5690ebd466730895},
+    {"sample", 0x2a0932f867fa5591},
+    {"sample adjusted", 0xa4878c37351cdd51},
+};
+
+constexpr std::string_view kInt8Id = "cpu-int8-1";
+constexpr Golden kInt8[] = {
+    {"embed", 0x0c08c8cc77080df7},
+    {"rms_norm", 0x43e82d8bbadc0e46},
+    {"qkv bf16", 0x48f0c993ad872222},
+    {"attention bf16", 0x07ca96d7a060e0d6},
+    {"qkv f32", 0x48f0c993ad872222},
+    {"attention f32", 0x2b67ea84d2fc2571},
+    {"route", 0xe4437667c528ae99},
+    {"gate_up", 0xb860b888de3b5933},
+    {"leaf_projection", 0xaae4da81bda024c6},
+    {"combine", 0xbb6824495c2c8342},
+    {"leaf_join", 0x50a6a70f6b0374bc},
+    {"logits", 0x64853ee66ce6ae56},
+    {"logits of 700 columns", 0x6978a491e27729aa},
+    {"sample", 0xf9767a4a638b2976},
+    {"sample adjusted", 0x91e21dad49374fa3},
 };
 
 // The computation. Every op takes what the one before gave where their shapes meet.
@@ -43,6 +72,7 @@ std::vector<Golden> compute(const Ops& ops) {
     const auto keep = [&](std::string_view op, const Floats& values) { out.push_back({op, hash_of(values)}); };
     const int rows = 37, hidden = 48, experts = 6, top_k = 2, inner = 56, vocab = 1500;
     const Stream stream{.threads = 2};
+    const DType kept = kept_as(ops, DType::bf16);
 
     const Stored table = stored(Random(1).reals(std::size_t{99} * hidden), DType::bf16);
     std::vector<std::int32_t> token;
@@ -80,20 +110,22 @@ std::vector<Golden> compute(const Ops& ops) {
     std::vector<WeightMatrix> gate, up, down;
     for (std::uint64_t e = 0; e < 3; ++e) {
         packed.push_back(
-            pack(ops, {inner, hidden, DType::bf16, {}}, random_weights(10 + e, inner, hidden, DType::bf16), hidden));
+            pack(ops, {inner, hidden, kept, {}}, random_weights(10 + e, inner, hidden, DType::bf16), hidden));
         gate.push_back(packed.back().matrix);
         packed.push_back(
-            pack(ops, {inner, hidden, DType::bf16, {}}, random_weights(20 + e, inner, hidden, DType::bf16), hidden));
+            pack(ops, {inner, hidden, kept, {}}, random_weights(20 + e, inner, hidden, DType::bf16), hidden));
         up.push_back(packed.back().matrix);
-        packed.push_back(pack(ops, {hidden, inner, DType::bf16, leaf_share(inner, 1, 0, 1).cut},
+        packed.push_back(pack(ops, {hidden, inner, kept, leaf_share(inner, 1, 0, 1).cut},
                               random_weights(30 + e, hidden, inner, DType::bf16), inner));
         down.push_back(packed.back().matrix);
     }
     const std::vector<std::int32_t> begin{0, 20, 21, rows};
     Floats h(std::size_t{rows} * inner), y(x.size());
-    ops.gate_up({3, begin.data(), nullptr, gate.data(), up.data(), normed.data(), h.data()}, stream);
+    Scratch gate_scratch(ops, gate[0].spec, rows), down_scratch(ops, down[0].spec, rows);
+    ops.gate_up({3, begin.data(), nullptr, gate.data(), up.data(), normed.data(), h.data(), rows, gate_scratch.data()},
+                stream);
     keep("gate_up", h);
-    ops.leaf_projection({3, begin.data(), down.data(), h.data(), y.data()}, stream);
+    ops.leaf_projection({3, begin.data(), down.data(), h.data(), y.data(), down_scratch.data()}, stream);
     keep("leaf_projection", y);
 
     std::vector<std::int32_t> leaf_begin{0}, source;
@@ -116,11 +148,20 @@ std::vector<Golden> compute(const Ops& ops) {
     ops.leaf_join({rows, hidden, 4, parts, x.data(), joined.data()}, stream);
     keep("leaf_join", joined);
 
-    const Packed head =
-        pack(ops, {vocab, hidden, DType::bf16, {}}, random_weights(40, vocab, hidden, DType::bf16), hidden);
+    const Packed head = pack(ops, {vocab, hidden, kept, {}}, random_weights(40, vocab, hidden, DType::bf16), hidden);
     Floats all_logits(std::size_t{rows} * vocab);
-    ops.logits({rows, joined.data(), head.matrix, all_logits.data(), vocab}, stream);
+    Scratch head_scratch(ops, head.matrix.spec, rows);
+    ops.logits({rows, joined.data(), head.matrix, all_logits.data(), vocab, head_scratch.data()}, stream);
     keep("logits", all_logits);
+
+    const int wide = 700;  // several blocks of int8 codes, the last not whole
+    const Packed wide_head = pack(ops, {64, wide, kept, {}}, random_weights(41, 64, wide, DType::bf16), wide);
+    Scratch wide_scratch(ops, wide_head.matrix.spec, 2);
+    Floats wide_logits(std::size_t{2} * 64);
+    ops.logits({2, Random(42).reals(std::size_t{2} * wide).data(), wide_head.matrix, wide_logits.data(), 64,
+                wide_scratch.data()},
+               stream);
+    keep("logits of 700 columns", wide_logits);
 
     std::vector<SampleRow> samples;
     const std::vector<SampleSetting> settings = sample_settings();
@@ -158,17 +199,22 @@ std::vector<Golden> compute(const Ops& ops) {
     return out;
 }
 
-TEST_CASE("golden: the bits of every op are those of this numerics_id") {
-    REQUIRE(std::string_view(kNumericsId) == kGoldenId);
-    for (const Ops* ops : runnable_ops()) {
+void check_golden(std::string_view numerics, std::string_view id, std::span<const Golden> golden) {
+    for (const Ops* ops : runnable_ops(numerics)) {
+        REQUIRE(ops->numerics_id == id);
         const std::vector<Golden> got = compute(*ops);
         std::string print;
         for (const Golden& line : got) print += fmt::format("    {{\"{}\", 0x{:016x}}},\n", line.op, line.hash);
         INFO(ops->name << " gives\n"
                        << print
                        << "If bits were meant to change, raise numerics_id and put these hashes into this test.");
-        REQUIRE(std::vector<Golden>(std::begin(kGolden), std::end(kGolden)) == got);
+        REQUIRE(std::vector<Golden>(golden.begin(), golden.end()) == got);
     }
+}
+
+TEST_CASE("golden: the bits of every op are those of this numerics_id") {
+    check_golden("exact", kExactId, kExact);
+    check_golden("int8", kInt8Id, kInt8);
 }
 
 }  // namespace

@@ -10,8 +10,8 @@ using namespace argosy;
 TEST_CASE("every backend that runs here passes the self-test") {
     for (const BackendEntry& backend : backends()) {
         if (backend.ops == nullptr) continue;
-        INFO(backend.name);
-        const SelfTest test = self_test(*backend.ops, reference_ops(), {.threads = 2, .native = nullptr});
+        INFO(backend.name << " " << backend.numerics);
+        const SelfTest test = self_test(*backend.ops, reference_of(*backend.ops), {.threads = 2, .native = nullptr});
         CHECK(test.falsified.empty());
         CHECK(test.tried == std::vector<std::string>{"batch", "threads", "chunks", "ranks", "reference"});
     }

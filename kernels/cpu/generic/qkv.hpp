@@ -94,13 +94,19 @@ static void finish_qkv_row(const QkvArgs& args, int row) {
     }
 }
 
+// All that follows the product.
 template <class V>
-static void qkv_op(const QkvArgs& args, const Stream& stream) {
+static void finish_qkv(const QkvArgs& args, const Stream& stream) {
     const std::int64_t n = args.weight.spec.n;
-    run_plain_product<V>(args.weight, args.rows, args.x, args.qkv, n, stream);
     parallel_rows(stream, args.rows, static_cast<int>(16384 / (4 * n + 1)) + 1, [&](int begin, int end) {
         for (int row = begin; row < end; ++row) finish_qkv_row<V>(args, row);
     });
+}
+
+template <class V>
+static void qkv_op(const QkvArgs& args, const Stream& stream) {
+    run_plain_product<V>(args.weight, args.rows, args.x, args.qkv, args.weight.spec.n, stream);
+    finish_qkv<V>(args, stream);
 }
 
 }  // namespace argosy

@@ -1,0 +1,15 @@
+// The AVX2 products with int8 activations: qkv, leaf projection, gate-up, logits.
+#include "kernels/cpu/dot16_avx2.hpp"
+#include "kernels/cpu/generic/int8_ops.hpp"
+#include "kernels/cpu/isa_parts.hpp"
+
+namespace argosy::cpu_avx2 {
+
+void add_int8_products(Ops& ops) {
+    ops.qkv = int8_qkv_op<Vec16, Dot16>;
+    ops.leaf_projection = int8_leaf_projection_op<Vec16, Dot16>;
+    ops.gate_up = int8_gate_up_op<Vec16, Dot16>;
+    ops.logits = int8_logits_op<Vec16, Dot16>;
+}
+
+}  // namespace argosy::cpu_avx2

@@ -1,0 +1,58 @@
+// Sixteen int8 dot products of 4 with AVX2. Included by avx2_int8.cpp alone.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/cpu/vec16_avx2.hpp"
+
+namespace argosy::cpu_avx2 {
+namespace {
+
+// vpmaddubsw would saturate (2 * 255 * 127 does not fit 16 bits), so bytes are widened: the even and the odd ones of
+// every 32-bit lane become pairs of 16 bits, whose products vpmaddwd sums exactly.
+struct Dot16 {
+    struct Sum {
+        __m256i lo, hi;
+    };
+    struct Weights {
+        __m256i even_lo, odd_lo, even_hi, odd_hi;
+    };
+    struct Codes {
+        __m256i even, odd;
+    };
+    static constexpr int kTileRows = 2;
+    static constexpr int kTileUnits = 4;
+
+    [[gnu::always_inline]] static Sum set(std::int32_t value) {
+        return {_mm256_set1_epi32(value), _mm256_set1_epi32(value)};
+    }
+    [[gnu::always_inline]] static Weights load(const std::byte* p) {
+        const __m256i mask = _mm256_set1_epi16(0xff);
+        const __m256i lo = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+        const __m256i hi = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p) + 1);
+        return {_mm256_and_si256(lo, mask), _mm256_srli_epi16(lo, 8), _mm256_and_si256(hi, mask),
+                _mm256_srli_epi16(hi, 8)};
+    }
+    [[gnu::always_inline]] static Codes broadcast(const std::int8_t* four) {
+        std::int32_t codes;
+        std::memcpy(&codes, four, 4);
+        const __m256i x = _mm256_set1_epi32(codes);
+        return {_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), _mm256_srai_epi16(x, 8)};
+    }
+    [[gnu::always_inline]] static __m256i dot_half(__m256i sum, __m256i even, __m256i odd, const Codes& x) {
+        return _mm256_add_epi32(sum, _mm256_add_epi32(_mm256_madd_epi16(even, x.even), _mm256_madd_epi16(odd, x.odd)));
+    }
+    [[gnu::always_inline]] static Sum dot(Sum sum, const Weights& w, const Codes& x) {
+        return {dot_half(sum.lo, w.even_lo, w.odd_lo, x), dot_half(sum.hi, w.even_hi, w.odd_hi, x)};
+    }
+    [[gnu::always_inline]] static Vec16 to_f32(Sum sum) {
+        return {_mm256_cvtepi32_ps(sum.lo), _mm256_cvtepi32_ps(sum.hi)};
+    }
+};
+
+}  // namespace
+}  // namespace argosy::cpu_avx2

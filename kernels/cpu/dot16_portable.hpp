@@ -1,0 +1,53 @@
+// Sixteen int8 dot products of 4 in plain loops. Included by portable_int8.cpp alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/cpu/vec16_portable.hpp"
+
+namespace argosy::cpu_portable {
+namespace {
+
+struct Dot16 {
+    struct Sum {
+        std::int32_t lane[16];
+    };
+    struct Weights {
+        std::uint8_t code[64];
+    };
+    struct Codes {
+        std::int32_t code[4];
+    };
+    static constexpr int kTileRows = 2;
+    static constexpr int kTileUnits = 4;
+
+    [[gnu::always_inline]] static Sum set(std::int32_t value) {
+        Sum sum;
+        for (std::int32_t& lane : sum.lane) lane = value;
+        return sum;
+    }
+    [[gnu::always_inline]] static Weights load(const std::byte* p) {
+        Weights w;
+        std::memcpy(w.code, p, sizeof w.code);
+        return w;
+    }
+    [[gnu::always_inline]] static Codes broadcast(const std::int8_t* four) {
+        return {{four[0], four[1], four[2], four[3]}};
+    }
+    [[gnu::always_inline]] static Sum dot(Sum sum, const Weights& w, const Codes& x) {
+        for (int j = 0; j < 16; ++j) {
+            for (int i = 0; i < 4; ++i) sum.lane[j] += w.code[4 * j + i] * x.code[i];
+        }
+        return sum;
+    }
+    [[gnu::always_inline]] static Vec16 to_f32(const Sum& sum) {
+        alignas(16) float lane[16];
+        for (int j = 0; j < 16; ++j) lane[j] = static_cast<float>(sum.lane[j]);
+        return Vec16::load(lane);
+    }
+};
+
+}  // namespace
+}  // namespace argosy::cpu_portable

@@ -1,0 +1,62 @@
+// The ops that are products, with int8 activations and weights: quantise the rows once, then multiply.
+#pragma once
+
+#include "kernels/cpu/generic/int8_product.hpp"
+#include "kernels/cpu/generic/qkv.hpp"
+#include "kernels/ops.hpp"
+
+namespace argosy {
+
+template <class V, class D>
+static void int8_plain_product(const WeightMatrix& weight, int rows, const float* x, float* out,
+                               std::int64_t out_stride, std::byte* scratch, const Stream& stream) {
+    const std::int32_t group_begin[2] = {0, rows};
+    ProductJob job;
+    job.group_begin = group_begin;
+    job.weight = &weight;
+    job.out = out;
+    job.out_stride = out_stride;
+    run_int8_product<V, D>(job, quantise_rows<V>(x, rows, weight.spec, scratch, stream), stream);
+}
+
+template <class V, class D>
+static void int8_qkv_op(const QkvArgs& args, const Stream& stream) {
+    int8_plain_product<V, D>(args.weight, args.rows, args.x, args.qkv, args.weight.spec.n, args.scratch, stream);
+    finish_qkv<V>(args, stream);
+}
+
+template <class V, class D>
+static void int8_leaf_projection_op(const LeafProjectionArgs& args, const Stream& stream) {
+    if (args.groups == 0) return;
+    const MatrixSpec& spec = args.weight[0].spec;
+    ProductJob job;
+    job.groups = args.groups;
+    job.group_begin = args.group_begin;
+    job.weight = args.weight;
+    job.out = args.out;
+    job.out_stride = spec.n;
+    const int rows = args.group_begin[args.groups];
+    run_int8_product<V, D>(job, quantise_rows<V>(args.x, rows, spec, args.scratch, stream), stream);
+}
+
+template <class V, class D>
+static void int8_gate_up_op(const GateUpArgs& args, const Stream& stream) {
+    if (args.groups == 0) return;
+    const MatrixSpec& spec = args.gate[0].spec;
+    ProductJob job;
+    job.groups = args.groups;
+    job.group_begin = args.group_begin;
+    job.row_index = args.row_index;
+    job.weight = args.gate;
+    job.up = args.up;
+    job.out = args.h;
+    job.out_stride = spec.n;
+    run_int8_product<V, D>(job, quantise_rows<V>(args.x, args.x_rows, spec, args.scratch, stream), stream);
+}
+
+template <class V, class D>
+static void int8_logits_op(const LogitsArgs& args, const Stream& stream) {
+    int8_plain_product<V, D>(args.weight, args.rows, args.x, args.out, args.out_stride, args.scratch, stream);
+}
+
+}  // namespace argosy

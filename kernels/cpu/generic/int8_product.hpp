@@ -1,0 +1,80 @@
+// Products of quantised rows with int8 weights, by group of rows; cut into tasks as products of floats are.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cpu/generic/int8_rows.hpp"
+#include "kernels/cpu/generic/int8_tile.hpp"
+#include "kernels/cpu/generic/product.hpp"
+
+namespace argosy {
+
+inline constexpr int kInt8TilePanels = 8;  // of any tile
+inline constexpr int kInt8TileRows = 8;    // of any dot product's tile
+
+// Rows [row, row + rows) of a task's panels.
+template <class V, class D>
+static void int8_product_tile(const ProductJob& job, const Int8Rows& x, const ChainRun& run, const PanelBlock& block,
+                              std::int64_t row, int rows, FetchAhead& ahead) {
+    alignas(64) float stack[kStackDepth * kInt8TilePanels * kInt8TileRows * 16];
+    const std::byte* record[kInt8TileRows];
+    for (int r = 0; r < rows; ++r) {
+        record[r] = x.data + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * x.shape.row_bytes;
+    }
+    const std::int64_t n = job.weight[0].spec.n;
+    const int step = job.up != nullptr ? 2 : 1;
+    for (int slot = 0; slot < block.slots;) {
+        const int taken = int8_panels<V, D, D::kTileRows>(rows, run, record, x.shape, block.panel + slot,
+                                                          block.slots - slot, stack, ahead);
+        for (int p = 0; p < taken; p += step) {
+            const std::int64_t output = block.first_output + (slot + p) / step * kPanelOutputs;
+            const std::int64_t width = n - output;
+            const float* values = stack + static_cast<std::int64_t>(p) * rows * 16;
+            store_panel<V>(job, output, width < kPanelOutputs ? static_cast<int>(width) : kPanelOutputs, row, rows,
+                           values, step == 2 ? values + rows * 16 : nullptr);
+        }
+        slot += taken;
+    }
+}
+
+// Rows [row_begin, row_end) of one block of panels.
+template <class V, class D>
+[[gnu::noinline]] static void int8_product_task(const ProductJob& job, const Int8Rows& x, const PanelBlock& block,
+                                                std::int64_t row_begin, std::int64_t row_end, FetchAhead ahead) {
+    static_assert(D::kTileRows <= kInt8TileRows && int8_tile_panels<D>(1) <= kInt8TilePanels);
+    const MatrixSpec& spec = job.weight[0].spec;
+    const std::int64_t all = row_end - row_begin;
+    const std::int64_t tiles = (all + D::kTileRows - 1) / D::kTileRows;
+    if (ahead.next != nullptr) {  // evenly over the task's blocks
+        const int panels = int8_tile_panels<D>(static_cast<int>((all + tiles - 1) / tiles));
+        const std::int64_t blocks = tiles * ((block.slots + panels - 1) / panels) * x.shape.blocks;
+        const std::int64_t lines = (ahead.end - ahead.next + (ahead.then_end - ahead.then)) / 64;
+        ahead.lines = static_cast<int>((lines + blocks - 1) / blocks);
+    }
+    LeafWalk walk;
+    ChainRun run;
+    next_run(walk, spec, spec.k + kRunParts, run);  // in one: rows are not copied
+    for (std::int64_t t = 0; t < tiles; ++t) {
+        const std::int64_t row = row_begin + all * t / tiles;
+        const int rows = static_cast<int>(row_begin + all * (t + 1) / tiles - row);
+        int8_product_tile<V, D>(job, x, run, block, row, rows, ahead);
+    }
+}
+
+template <class V, class D>
+static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Stream& stream) {
+    const MatrixSpec& spec = job.weight[0].spec;
+    const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
+    if (rows == 0 || spec.n == 0) return;
+    const ProductCut cut = product_cut(spec, job.up != nullptr, job.groups, rows, stream.threads, D::kTileRows);
+    const std::int64_t tasks = job.groups * cut.panel_blocks * cut.row_blocks;
+    parallel_tasks_ahead(stream, tasks, [&](std::int64_t index, std::int64_t next) {
+        const ProductTask task = product_task_at(job, cut, index);
+        if (task.row_begin == task.row_end) return;
+        FetchAhead ahead;
+        if (next < tasks) ahead = panels_to_fetch(job, task, product_task_at(job, cut, next));
+        int8_product_task<V, D>(job, x, panel_block(job, task), task.row_begin, task.row_end, ahead);
+    });
+}
+
+}  // namespace argosy

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""What a numerics mode costs in quality: exact-match accuracy of greedy answers, and perplexity of text.
+
+    quality.py BUILD MODEL EVAL [--numerics exact,int8]
+
+EVAL holds tasks.jsonl (OpenAI batch lines), answers.jsonl (custom_id, answer) and text.jsonl (text). Perplexity is over
+all tokens of each text but its first.
+"""
+import argparse
+import json
+import math
+import pathlib
+import subprocess
+import tempfile
+
+
+def run(build, model, numerics, lines):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder)
+        (path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        subprocess.run([f"{build}/bin/argosy", "run", "--model", model, "--input", str(path / "in.jsonl"), "--run-dir",
+                        str(path / "run"), "--numerics", numerics], check=True, capture_output=True)
+        answers = [json.loads(line) for line in (path / "run/responses.jsonl").read_text().splitlines()]
+        return {a["custom_id"]: a["response"]["body"]["choices"][0] for a in answers}
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build")
+    parser.add_argument("model")
+    parser.add_argument("eval", type=pathlib.Path)
+    parser.add_argument("--numerics", default="exact,int8")
+    args = parser.parse_args()
+    tasks = read(args.eval / "tasks.jsonl")
+    right = {a["custom_id"]: a["answer"] for a in read(args.eval / "answers.jsonl")}
+    texts = [{"custom_id": t["id"], "method": "POST", "url": "/v1/completions",
+              "body": {"prompt": t["text"], "max_tokens": 0, "echo": True, "logprobs": 0}}
+             for t in read(args.eval / "text.jsonl")]
+    print(f"{'numerics':<10} {'accuracy':>8} {'perplexity':>10} {'tokens':>7}")
+    for numerics in args.numerics.split(","):
+        chosen = run(args.build, args.model, numerics, tasks)
+        hits = sum(choice["text"].strip() == right[name].strip() for name, choice in chosen.items())
+        loss, count = 0.0, 0
+        for choice in run(args.build, args.model, numerics, texts).values():
+            known = [p for p in choice["logprobs"]["token_logprobs"] if p is not None]
+            loss -= sum(known)
+            count += len(known)
+        print(f"{numerics:<10} {100 * hits / len(tasks):>6.2f} % {math.exp(loss / count):>10.4f} {count:>7}")
+
+
+main()
