@@ -22,7 +22,7 @@ namespace argosy {
 struct MatrixSpec {
     std::int64_t n = 0;        // outputs: rows of the checkpoint's [out, in] matrix
     std::int64_t k = 0;        // inputs: columns of it
-    DType dtype = DType::f32;  // how weights are kept: f32, bf16, or i8 with a scale per block (rule R9)
+    DType dtype = DType::f32;  // how weights are kept: f32, bf16, or int8 with a scale per block (rule R9)
     LeafCut cut;  // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
     bool operator==(const MatrixSpec&) const = default;
 };
@@ -37,10 +37,13 @@ struct PackArgs {
     MatrixSpec spec;
     std::int64_t row_begin = 0;
     std::int64_t rows = 0;
-    const void* source = nullptr;     // [rows, spec.k] of source_dtype
-    DType source_dtype = DType::f32;  // f32, bf16 or f16; an f16 source is kept as f32
+    const void* source = nullptr;     // [rows] rows of source_dtype, as block_format.hpp describes them
+    DType source_dtype = DType::f32;  // f32, bf16, f16 or a block format
     std::int64_t source_stride_bytes = 0;
     void* packed = nullptr;  // packed_bytes(spec) bytes; rows never packed stay as they were, so zero it once
+    std::int64_t source_columns =
+        0;                          // of a row of a block format, of which columns [source_first, + spec.k) are meant;
+    std::int64_t source_first = 0;  // rows of a plain format have spec.k columns
 };
 
 // ---- KV blocks ----
@@ -259,7 +262,7 @@ struct SampleArgs {
 struct Ops {
     std::string_view name;         // backend and instruction set: "reference", "cpu-avx512"
     std::string_view numerics_id;  // changes whenever any result's bits change: "cpu-exact-1"
-    bool int8_products = false;    // qkv, leaf projection, gate-up and logits take weights of dtype i8; else as stored
+    bool int8_products = false;  // qkv, leaf projection, gate-up and logits take weights of dtype int8; else as stored
 
     std::size_t (*packed_bytes)(const MatrixSpec&);
     void (*pack)(const PackArgs&);

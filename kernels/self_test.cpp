@@ -57,7 +57,7 @@ Packed pack(const Ops& ops, const MatrixSpec& spec, const Floats& weights, int c
 }
 
 // Weights as the products of `ops` take them.
-DType kept_as(const Ops& ops, DType exact) { return ops.int8_products ? DType::i8 : exact; }
+DType kept_as(const Ops& ops, DType exact) { return ops.int8_products ? DType::int8 : exact; }
 
 struct Scratch {
     std::vector<std::byte> bytes;

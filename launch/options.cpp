@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "kernels/base/error.hpp"
+#include "kernels/quant/block_format.hpp"
 #include "launch/option_reading.hpp"
 
 namespace argosy {
@@ -13,8 +14,8 @@ namespace {
 
 // Values as they are typed; JobSettings gets them after checking.
 struct Typed {
-    std::string model, run_dir, kv_dtype = "bf16", kv_memory, record, config, prefix_cache = "on", ledger = "on",
-                                weights, slice;
+    std::string model, run_dir, weights_as, kv_dtype = "bf16", kv_memory, record, config, prefix_cache = "on",
+                                            ledger = "on", weights, slice;
     std::vector<std::string> input;
 };
 
@@ -36,6 +37,10 @@ void add_numbers(po::options_description& group, JobSettings& s, Typed& t) {
         ("numerics", po::value(&s.numerics)->value_name("MODE"),
          "exact: weights as stored, f32 activations and sums; int8: codes of 8 bits with a scale for every 128 values, "
          "of weights and of activations (default exact)")  //
+        ("weights-as", po::value(&t.weights_as)->value_name("FORMAT"),
+         "encode the matrices when they are loaded, the router's and the vocabulary's apart: f32, bf16, f16, fp8, "
+         "int8, "
+         "mxfp4 or nvfp4 (default: as stored)")  //
         ("kv-dtype", po::value(&t.kv_dtype)->value_name("FORMAT"),
          "number format of the KV cache: bf16 or f32 (default bf16)");
 }
@@ -146,6 +151,14 @@ void check_common(JobSettings& s, const Typed& t) {
     check_word(s.numerics, {"exact", "int8"}, "--numerics");
     check_word(t.kv_dtype, {"bf16", "f32"}, "--kv-dtype");
     s.kv_dtype = t.kv_dtype == "f32" ? DType::f32 : DType::bf16;
+    if (!t.weights_as.empty()) {
+        std::vector<std::string_view> names;
+        for (const DType format : kWeightFormats) {
+            names.push_back(name_of(format));
+            if (t.weights_as == names.back()) s.weights_as = format;
+        }
+        check_word(t.weights_as, names, "--weights-as");
+    }
     if (!t.kv_memory.empty()) {
         s.kv_memory_bytes = parse_bytes(t.kv_memory, "--kv-memory");
         check_number(s.kv_memory_bytes, 1, std::int64_t{1} << 60, "--kv-memory");
@@ -321,6 +334,7 @@ std::string effective_config(const JobSettings& s) {
     line("backend", s.backend);
     line("isa", s.isa);
     line("numerics", s.numerics);
+    if (s.weights_as) line("weights-as", std::string(name_of(*s.weights_as)));
     line("kv-dtype", std::string(name_of(s.kv_dtype)));
     if (s.kv_memory_bytes > 0) line("kv-memory", std::to_string(s.kv_memory_bytes));
     line("prefix-cache", s.prefix_cache ? "on" : "off");

@@ -38,7 +38,8 @@ struct JobSettings {
     std::string isa = "auto";
     std::string numerics = "exact";
     DType kv_dtype = DType::bf16;
-    std::uint64_t seed = 0;  // of requests that bring none
+    std::optional<DType> weights_as;  // encode the matrices of products so when they are loaded; nothing: as stored
+    std::uint64_t seed = 0;           // of requests that bring none
 
     // sizes
     std::int64_t kv_memory_bytes = 0;  // KV pool of one rank; 0: from the memory that is free

@@ -5,7 +5,6 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/base/error.hpp"
-#include "kernels/quant/int8.hpp"
 #include "kernels/self_test.hpp"
 #include "runtime/forward/kv_cache.hpp"
 #include "runtime/forward/rank_context.hpp"
@@ -41,32 +40,16 @@ ModelPlan read_plan(MpiSession& session, const fs::path& model) {
     return plan;
 }
 
-// With int8 products: a byte for each code and four for the scale of each block.
-WeightBytes int8_weight_bytes(const ModelPlan& plan, const std::vector<StoredTensor>& held, const LayoutShare& share) {
-    WeightBytes bytes = weight_bytes(plan, held, share);
-    for (const WeightClass coded :
-         {WeightClass::attention, WeightClass::experts, WeightClass::dense, WeightClass::head}) {
-        bytes[coded] += bytes[coded] * static_cast<std::int64_t>(sizeof(float)) / kInt8Block;
-    }
-    return bytes;
-}
-
-// Bytes that a rank of some share holds: as stored, but that f16 is widened to f32 when it is packed, and that int8
-// products take codes. Where all tensors have one format, without going through their list.
+// Bytes that a rank of some share holds, in the formats in which weights are kept. Where all tensors have one, without
+// going through their list.
 std::function<WeightBytes(const LayoutShare&)> weight_counter(const ModelPlan& plan, const WeightSource& source,
                                                               const Ops& ops) {
-    std::vector<StoredTensor> held = source.stored;
-    for (StoredTensor& tensor : held) {
-        if (tensor.dtype == DType::f16) tensor.dtype = DType::f32;
-    }
-    if (ops.int8_products) {
-        for (std::size_t i = 0; i < held.size(); ++i) {
-            const WeightClass kind = class_of(source.tensors[i]);
-            const bool coded =
-                kind != WeightClass::embedding && kind != WeightClass::norms && kind != WeightClass::router;
-            if (coded) held[i].dtype = DType::i8;
-        }
-        return [&plan, held](const LayoutShare& share) { return int8_weight_bytes(plan, held, share); };
+    std::vector<StoredTensor> held = source.sent;
+    for (std::size_t i = 0; i < held.size(); ++i) {
+        const WeightClass kind = class_of(source.tensors[i]);
+        if (kind == WeightClass::embedding) continue;  // as stored
+        held[i].dtype =
+            kind == WeightClass::norms ? DType::f32 : packed_dtype(source.tensors[i].role, held[i].dtype, ops);
     }
     const bool one_format = std::all_of(held.begin(), held.end(),
                                         [&](const StoredTensor& tensor) { return tensor.dtype == held[0].dtype; });
@@ -174,6 +157,7 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
         job.model_name = fs::absolute(folder).lexically_normal().parent_path().filename().string();
     job.source = synthetic && synthetic->random_weights ? random_weights(job.plan, *synthetic->random_weights)
                                                         : open_weights(session, job.plan, folder);
+    if (settings.weights_as) send_as(job.source, *settings.weights_as);
 
     const LayoutRequest request{.replicas = settings.replicas,
                                 .pp = settings.pp,

@@ -23,8 +23,9 @@ namespace {
 
 // What an answer depends on beside model, input, numerics and seed.
 std::string settings_identity(const JobSettings& settings) {
-    return fmt::format("kv-dtype {}, input-format {}, limit {}, slice {}/{}", name_of(settings.kv_dtype),
-                       settings.input_format, settings.limit, settings.slice, settings.slices);
+    return fmt::format("kv-dtype {}, input-format {}, limit {}, slice {}/{}{}", name_of(settings.kv_dtype),
+                       settings.input_format, settings.limit, settings.slice, settings.slices,
+                       settings.weights_as ? fmt::format(", weights-as {}", name_of(*settings.weights_as)) : "");
 }
 
 RecordWhat record_what(const std::vector<std::string>& words) {

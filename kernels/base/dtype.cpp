@@ -1,4 +1,4 @@
-// Sizes and names of the plain number formats.
+// Sizes and names of the number formats.
 #include "kernels/base/dtype.hpp"
 
 namespace argosy {
@@ -20,6 +20,11 @@ std::size_t size_of(DType dtype) {
         case DType::boolean:
         case DType::f8_e4m3:
             return 1;
+        case DType::fp8:
+        case DType::int8:
+        case DType::mxfp4:
+        case DType::nvfp4:
+            return 0;
     }
     return 0;
 }
@@ -48,6 +53,14 @@ std::string_view name_of(DType dtype) {
             return "bool";
         case DType::f8_e4m3:
             return "f8_e4m3";
+        case DType::fp8:
+            return "fp8";
+        case DType::int8:
+            return "int8";
+        case DType::mxfp4:
+            return "mxfp4";
+        case DType::nvfp4:
+            return "nvfp4";
     }
     return "?";
 }

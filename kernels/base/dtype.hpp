@@ -1,4 +1,4 @@
-// The number formats in which a plain tensor may be stored, their sizes and their names.
+// The number formats in which tensors may be stored, their sizes and their names.
 #pragma once
 
 #include <cstddef>
@@ -6,12 +6,14 @@
 
 namespace argosy {
 
-enum class DType { f32, bf16, f16, f64, i64, i32, i16, i8, u8, boolean, f8_e4m3 };
+// The last four are block formats of matrices: codes that mean nothing without the scales beside them
+// (kernels/quant/block_format.hpp).
+enum class DType { f32, bf16, f16, f64, i64, i32, i16, i8, u8, boolean, f8_e4m3, fp8, int8, mxfp4, nvfp4 };
 
-// Bytes of one element.
+// Bytes of one element of a plain format; 0 for a block format.
 std::size_t size_of(DType dtype);
 
-// The name users see and type: "f32", "bf16".
+// The name users see and type: "f32", "bf16", "mxfp4".
 std::string_view name_of(DType dtype);
 
 }  // namespace argosy

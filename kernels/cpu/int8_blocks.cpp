@@ -1,25 +1,11 @@
 // Quantises checkpoint rows into int8 panels; the same bytes whatever the instruction set.
 #include "kernels/cpu/int8_blocks.hpp"
 
-#include "kernels/quant/bf16.hpp"
-#include "kernels/quant/f16.hpp"
+#include "kernels/quant/block_format.hpp"
 
 namespace argosy {
 
 namespace {
-
-void decode(const std::byte* source, DType dtype, std::int64_t k, int count, float* out) {
-    switch (dtype) {
-        case DType::bf16:
-            for (int i = 0; i < count; ++i) out[i] = decode_bf16(reinterpret_cast<const std::uint16_t*>(source)[k + i]);
-            return;
-        case DType::f16:
-            for (int i = 0; i < count; ++i) out[i] = decode_f16(reinterpret_cast<const std::uint16_t*>(source)[k + i]);
-            return;
-        default:
-            for (int i = 0; i < count; ++i) out[i] = reinterpret_cast<const float*>(source)[k + i];
-    }
-}
 
 // One block of one row into lane `lane` of a panel's block.
 void place_block(const float* values, int count, int lane, std::byte* block) {
@@ -44,9 +30,9 @@ void cpu_pack_int8(const PackArgs& args) {
             const std::int64_t end = leaf_part_begin(args.spec, i + 1);
             for (std::int64_t k = leaf_part_begin(args.spec, i); k < end; k += kInt8Block) {
                 const int count = static_cast<int>(end - k < kInt8Block ? end - k : kInt8Block);
-                decode(from, args.source_dtype, k, count, values);
+                decode_row(args.source_dtype, from, args.source_columns, args.source_first + k, count, values);
                 place_block(values, count, static_cast<int>(row % kPanelOutputs), to);
-                to += panel_part_bytes(DType::i8, count);
+                to += panel_part_bytes(DType::int8, count);
             }
         }
     }

@@ -49,7 +49,7 @@ struct Int8Rows {
     Int8RowShape shape;
 };
 
-// Packs rows as cpu_pack does, for a spec of dtype i8: each block of the decoded values is quantised.
+// Packs rows as cpu_pack does, for a spec of dtype int8: each block of the decoded values is quantised.
 void cpu_pack_int8(const PackArgs& args);
 
 }  // namespace argosy

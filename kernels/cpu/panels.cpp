@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/int8_blocks.hpp"
 #include "kernels/quant/bf16.hpp"
+#include "kernels/quant/block_format.hpp"
 #include "kernels/quant/f16.hpp"
 
 namespace argosy {
@@ -67,6 +68,33 @@ void place_bf16(const PanelRows& rows, std::int64_t k_begin, std::int64_t k_end,
     }
 }
 
+// Plain elements, where they stand.
+template <class Source>
+void place_part(const PackArgs& args, const PanelRows& rows, std::int64_t k_begin, std::int64_t k_end, std::byte* out) {
+    if (args.spec.dtype == DType::bf16) {
+        place_bf16<Source>(rows, k_begin, k_end, reinterpret_cast<std::uint32_t*>(out));
+    } else {
+        place_f32<Source>(rows, k_begin, k_end, reinterpret_cast<float*>(out));
+    }
+}
+
+// Rows of blocks, decoded run by run.
+struct SourceBlocks {};
+template <>
+void place_part<SourceBlocks>(const PackArgs& args, const PanelRows& rows, std::int64_t k_begin, std::int64_t k_end,
+                              std::byte* out) {
+    float values[kPanelOutputs][kRun];
+    for (std::int64_t run = k_begin; run < k_end; run += kRun) {
+        const std::int64_t count = k_end - run < kRun ? k_end - run : kRun;
+        for (int lane = rows.begin; lane < rows.end; ++lane) {
+            decode_row(args.source_dtype, rows.source + (lane - rows.begin) * rows.stride_bytes, args.source_columns,
+                       args.source_first + run, count, values[lane - rows.begin]);
+        }
+        const PanelRows decoded{rows.begin, rows.end, reinterpret_cast<const std::byte*>(values), sizeof values[0]};
+        place_part<SourceF32>(args, decoded, 0, count, out + panel_part_bytes(args.spec.dtype, run - k_begin));
+    }
+}
+
 template <class Source>
 void pack_from(const PackArgs& args) {
     const MatrixSpec& spec = args.spec;
@@ -84,11 +112,7 @@ void pack_from(const PackArgs& args) {
         for (int i = 0; i < leaf_parts(spec); ++i) {
             const std::int64_t k_begin = leaf_part_begin(spec, i);
             const std::int64_t k_end = leaf_part_begin(spec, i + 1);
-            if (spec.dtype == DType::bf16) {
-                place_bf16<Source>(rows, k_begin, k_end, reinterpret_cast<std::uint32_t*>(out));
-            } else {
-                place_f32<Source>(rows, k_begin, k_end, reinterpret_cast<float*>(out));
-            }
+            place_part<Source>(args, rows, k_begin, k_end, out);
             out += panel_part_bytes(spec.dtype, k_end - k_begin);
         }
         row += rows.end - rows.begin;
@@ -102,14 +126,16 @@ std::size_t cpu_packed_bytes(const MatrixSpec& spec) {
 }
 
 void cpu_pack(const PackArgs& args) {
-    if (args.spec.dtype == DType::i8) return cpu_pack_int8(args);
+    if (args.spec.dtype == DType::int8) return cpu_pack_int8(args);
     switch (args.source_dtype) {
         case DType::bf16:
             return pack_from<SourceBf16>(args);
         case DType::f16:
             return pack_from<SourceF16>(args);
-        default:
+        case DType::f32:
             return pack_from<SourceF32>(args);
+        default:
+            return pack_from<SourceBlocks>(args);
     }
 }
 

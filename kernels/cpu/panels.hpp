@@ -21,10 +21,10 @@ namespace argosy {
 
 inline constexpr int kPanelOutputs = 16;
 
-// Bytes of `columns` adjacent columns of one leaf in one panel; a multiple of 64. For i8 (int8_blocks.hpp) they are
+// Bytes of `columns` adjacent columns of one leaf in one panel; a multiple of 64. For int8 (int8_blocks.hpp) they are
 // whole blocks of the leaf.
 ARGOSY_INLINE std::int64_t panel_part_bytes(DType dtype, std::int64_t columns) {
-    if (dtype == DType::i8) return (columns + kInt8Block - 1) / kInt8Block * 64 + (columns + 3) / 4 * 64;
+    if (dtype == DType::int8) return (columns + kInt8Block - 1) / kInt8Block * 64 + (columns + 3) / 4 * 64;
     return dtype == DType::bf16 ? (columns + 1) / 2 * 64 : columns * 64;
 }
 

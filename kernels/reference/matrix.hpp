@@ -60,7 +60,7 @@ inline float int8_chain(const WeightMatrix& w, std::int64_t row, const float* x,
 
 // Sum over k in [k_begin, k_end) of x[k] * w[row][k], one chain in order from 0.
 inline float chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin, std::int64_t k_end) {
-    if (w.spec.dtype == DType::i8) return int8_chain(w, row, x, k_begin, k_end);
+    if (w.spec.dtype == DType::int8) return int8_chain(w, row, x, k_begin, k_end);
     float sum = 0;
     for (std::int64_t k = k_begin; k < k_end; ++k)
         sum = fma_f32(x[k], load(w.data, w.spec.dtype, row * w.spec.k + k), sum);

@@ -1,5 +1,6 @@
 // Packing and block sizes: the reference keeps matrices row-major in the dtype of the spec, int8 ones as matrix.hpp
 // says.
+#include "kernels/quant/block_format.hpp"
 #include "kernels/reference/matrix.hpp"
 #include "kernels/reference/reference_ops.hpp"
 
@@ -18,7 +19,7 @@ void pack_int8_row(const PackArgs& args, const std::byte* from, std::int64_t row
         for (std::int64_t k = begin; k < end; k += kInt8Block) {
             const int count = static_cast<int>(end - k < kInt8Block ? end - k : kInt8Block);
             float values[kInt8Block];
-            for (int i = 0; i < count; ++i) values[i] = load(from, args.source_dtype, k + i);
+            decode_row(args.source_dtype, from, args.source_columns, args.source_first + k, count, values);
             to.scale[row * spec.k + k] = int8_quantise(values, count, to.code + row * spec.k + k);
         }
     }
@@ -28,7 +29,7 @@ void pack_int8_row(const PackArgs& args, const std::byte* from, std::int64_t row
 
 std::size_t packed_bytes(const MatrixSpec& spec) {
     const auto elements = static_cast<std::size_t>(spec.n * spec.k);
-    return spec.dtype == DType::i8 ? elements * (sizeof(float) + 1) : elements * size_of(spec.dtype);
+    return spec.dtype == DType::int8 ? elements * (sizeof(float) + 1) : elements * size_of(spec.dtype);
 }
 
 std::size_t product_scratch_bytes(const MatrixSpec&, std::int64_t) { return 0; }
@@ -37,13 +38,14 @@ void pack(const PackArgs& args) {
     const auto* source = static_cast<const std::byte*>(args.source);
     for (std::int64_t row = 0; row < args.rows; ++row) {
         const std::byte* from = source + row * args.source_stride_bytes;
-        if (args.spec.dtype == DType::i8) {
+        if (args.spec.dtype == DType::int8) {
             pack_int8_row(args, from, args.row_begin + row);
             continue;
         }
         for (std::int64_t k = 0; k < args.spec.k; ++k) {
-            store(args.packed, args.spec.dtype, (args.row_begin + row) * args.spec.k + k,
-                  load(from, args.source_dtype, k));
+            float value = 0;
+            decode_row(args.source_dtype, from, args.source_columns, args.source_first + k, 1, &value);
+            store(args.packed, args.spec.dtype, (args.row_begin + row) * args.spec.k + k, value);
         }
     }
 }

@@ -29,7 +29,7 @@ const Ops& reference_ops() {
     return kOps;
 }
 
-// The same functions: a chain over weights of dtype i8 quantises its part of x.
+// The same functions: a chain over weights of dtype int8 quantises its part of x.
 const Ops& reference_int8_ops() {
     static const Ops kOps = [] {
         Ops ops = reference_ops();

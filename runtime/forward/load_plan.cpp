@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/quant/block_format.hpp"
+
 namespace argosy {
 
 std::int64_t rows_of(const StoredTensor& tensor) { return tensor.shape.empty() ? 1 : tensor.shape[0]; }
@@ -16,7 +18,21 @@ std::int64_t columns_of(const StoredTensor& tensor) {
     return columns;
 }
 
-LoadPlan plan_load(std::span<const StoredTensor> stored, int ranks) {
+namespace {
+
+// Of a piece's rows, their part of the scales included.
+std::int64_t piece_bytes(const StoredTensor& tensor, std::int64_t rows) {
+    return rows * std::max<std::int64_t>(1, row_bytes(tensor.dtype, columns_of(tensor)));
+}
+
+std::int64_t rows_per_piece(const StoredTensor& tensor, int row_unit) {
+    const std::int64_t unit = std::lcm(columns_of(tensor) > 1 ? row_unit : 1, block_format(tensor.dtype).rows);
+    return std::max<std::int64_t>(1, kPieceBytesMax / piece_bytes(tensor, unit)) * unit;
+}
+
+}  // namespace
+
+LoadPlan plan_load(std::span<const StoredTensor> stored, int ranks, int row_unit) {
     std::vector<int> order(stored.size());
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(), [&](int a, int b) {
@@ -30,13 +46,11 @@ LoadPlan plan_load(std::span<const StoredTensor> stored, int ranks) {
     std::int64_t bytes = 0;
     for (const int index : order) {
         const StoredTensor& tensor = stored[static_cast<std::size_t>(index)];
-        const std::int64_t row_bytes =
-            std::max<std::int64_t>(1, columns_of(tensor) * static_cast<std::int64_t>(size_of(tensor.dtype)));
-        const std::int64_t rows_per_piece = std::max<std::int64_t>(1, kPieceBytesMax / row_bytes);
-        for (std::int64_t row = 0; row < rows_of(tensor); row += rows_per_piece) {
-            const std::int64_t row_end = std::min(row + rows_per_piece, rows_of(tensor));
+        const std::int64_t rows = rows_per_piece(tensor, row_unit);
+        for (std::int64_t row = 0; row < rows_of(tensor); row += rows) {
+            const std::int64_t row_end = std::min(row + rows, rows_of(tensor));
             plan.pieces.push_back({index, row, row_end});
-            bytes += (row_end - row) * row_bytes;
+            bytes += piece_bytes(tensor, row_end - row);
             end_bytes.push_back(bytes);
         }
     }
@@ -56,16 +70,6 @@ LoadPlan plan_load(std::span<const StoredTensor> stored, int ranks) {
 TensorSlice overlap(const LoadPiece& piece, const TensorSlice& slice) {
     return {std::max(piece.row_begin, slice.row_begin), std::min(piece.row_end, slice.row_end), slice.column_begin,
             slice.column_end};
-}
-
-std::int64_t bytes_wanted(const LoadPiece& piece, std::span<const TensorHome> homes_of_tensor,
-                          std::int64_t element_bytes, unsigned wanted_arenas) {
-    std::int64_t bytes = 0;
-    for (const TensorHome& home : homes_of_tensor) {
-        if ((wanted_arenas >> static_cast<unsigned>(home.arena) & 1u) == 0) continue;
-        bytes += overlap(piece, home.slice).elements() * element_bytes;
-    }
-    return bytes;
 }
 
 std::string describe(const LoadPlan& plan) {

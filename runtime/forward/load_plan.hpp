@@ -33,8 +33,9 @@ struct LoadPlan {
     bool operator==(const LoadPlan&) const = default;
 };
 
-// stored[i]: where tensor_list(plan)[i] stands (match_tensors). Stretches are even in bytes.
-LoadPlan plan_load(std::span<const StoredTensor> stored, int ranks);
+// stored[i]: where tensor_list(plan)[i] stands (match_tensors). Stretches are even in bytes. Pieces of a matrix begin
+// with a multiple of `row_unit` rows, and of the rows that share a scale.
+LoadPlan plan_load(std::span<const StoredTensor> stored, int ranks, int row_unit = 1);
 
 // Row and column counts of a stored tensor as the planner sees it: a vector has one column.
 std::int64_t rows_of(const StoredTensor& tensor);
@@ -42,11 +43,6 @@ std::int64_t columns_of(const StoredTensor& tensor);
 
 // The part of a piece that a home keeps; empty when they do not meet.
 TensorSlice overlap(const LoadPiece& piece, const TensorSlice& slice);
-
-// Bytes of the parts of `piece` that a rank with these homes is sent: of each home in order, its overlap's rows and
-// columns, dense. `wanted` says which arenas the rank fills (it is their leader); others hold them for it.
-std::int64_t bytes_wanted(const LoadPiece& piece, std::span<const TensorHome> homes_of_tensor,
-                          std::int64_t element_bytes, unsigned wanted_arenas);
 
 std::string describe(const LoadPlan& plan);
 

@@ -13,8 +13,10 @@
 #include "kernels/base/error.hpp"
 #include "kernels/base/philox.hpp"
 #include "kernels/quant/bf16.hpp"
-#include "kernels/quant/f16.hpp"
+#include "kernels/quant/block_format.hpp"
 #include "runtime/forward/load_plan.hpp"
+#include "runtime/forward/piece_rows.hpp"
+#include "runtime/model/stored_format.hpp"
 #include "runtime/schedule/token_hash.hpp"
 
 namespace argosy {
@@ -33,7 +35,7 @@ struct ShareHomes {
 
 ShareHomes homes_of(const ModelPlan& plan, const WeightSource& source, const LayoutShare& share, const Ops& ops) {
     std::vector<DType> dtypes;
-    for (const StoredTensor& tensor : source.stored) dtypes.push_back(tensor.dtype);
+    for (const StoredTensor& tensor : source.sent) dtypes.push_back(tensor.dtype);
     ShareHomes homes{lay_out_arenas(plan, source.tensors, dtypes, share, ops), {}};
     std::size_t next = 0;
     for (std::size_t t = 0; t <= source.tensors.size(); ++t) {
@@ -42,12 +44,6 @@ ShareHomes homes_of(const ModelPlan& plan, const WeightSource& source, const Lay
         homes.begin.push_back(next);
     }
     return homes;
-}
-
-std::int64_t element_bytes(const StoredTensor& tensor) { return static_cast<std::int64_t>(size_of(tensor.dtype)); }
-
-std::int64_t piece_bytes(const LoadPiece& piece, const StoredTensor& tensor) {
-    return (piece.row_end - piece.row_begin) * columns_of(tensor) * element_bytes(tensor);
 }
 
 // Noise with the spread of a sum of four uniform bytes: cheap, bounded, and the same on every machine. One Philox block
@@ -75,67 +71,54 @@ void fill_random(const LoadPiece& piece, const StoredTensor& tensor, bool norm, 
     }
 }
 
-// Copies rows and columns of a piece, dense.
-std::byte* copy_part(const LoadPiece& piece, const StoredTensor& tensor, const TensorSlice& part, const std::byte* from,
-                     std::byte* into) {
-    const std::int64_t element = element_bytes(tensor);
-    const std::int64_t row_bytes = columns_of(tensor) * element;
-    const std::int64_t part_bytes = (part.column_end - part.column_begin) * element;
-    for (std::int64_t row = part.row_begin; row < part.row_end; ++row) {
-        std::memcpy(into, from + (row - piece.row_begin) * row_bytes + part.column_begin * element,
-                    static_cast<std::size_t>(part_bytes));
-        into += part_bytes;
-    }
-    return into;
-}
-
-void widen(const std::byte* from, DType dtype, std::int64_t count, float* into) {
-    for (std::int64_t i = 0; i < count; ++i) {
-        std::uint16_t half = 0;
-        if (dtype == DType::f32) {
-            std::memcpy(into + i, from + 4 * i, 4);
-            continue;
-        }
-        std::memcpy(&half, from + 2 * i, 2);
-        into[i] = dtype == DType::bf16 ? decode_bf16(half) : decode_f16(half);
-    }
-}
+// Rows as they came, all of one part of a tensor.
+struct ReceivedRows {
+    DType dtype = DType::f32;
+    const std::byte* at = nullptr;
+    std::int64_t count = 0;
+    std::int64_t stride_bytes = 0;
+    ColumnSpan columns;  // of the matrix: whole blocks
+};
 
 // Packs rows of a home's slice by all threads, in strips that share no output panel.
-void pack_rows(const TensorHome& home, std::int64_t first, std::int64_t rows, DType dtype, const std::byte* from,
-               std::int64_t stride_bytes, std::byte* packed, const Ops& ops) {
+void pack_rows(const TensorHome& home, std::int64_t first, const ReceivedRows& rows, std::byte* packed,
+               const Ops& ops) {
     constexpr std::int64_t kStripRows = 64;
     const std::int64_t begin = home.row_begin + first;
 #pragma omp parallel for schedule(static)
-    for (std::int64_t strip = begin / kStripRows; strip <= (begin + rows - 1) / kStripRows; ++strip) {
+    for (std::int64_t strip = begin / kStripRows; strip <= (begin + rows.count - 1) / kStripRows; ++strip) {
         const std::int64_t row = std::max(begin, strip * kStripRows);
-        const std::int64_t end = std::min(begin + rows, (strip + 1) * kStripRows);
+        const std::int64_t end = std::min(begin + rows.count, (strip + 1) * kStripRows);
         ops.pack({.spec = home.spec,
                   .row_begin = row,
                   .rows = end - row,
-                  .source = from + (row - begin) * stride_bytes,
-                  .source_dtype = dtype,
-                  .source_stride_bytes = stride_bytes,
-                  .packed = packed});
+                  .source = rows.at + (row - begin) * rows.stride_bytes,
+                  .source_dtype = rows.dtype,
+                  .source_stride_bytes = rows.stride_bytes,
+                  .packed = packed,
+                  .source_columns = rows.columns.count(),
+                  .source_first = home.slice.column_begin - rows.columns.begin});
     }
 }
 
 // Puts what was received of a piece into its home; returns the bytes taken.
 std::int64_t settle_part(const TensorHome& home, const TensorSlice& part, const StoredTensor& tensor,
                          const std::byte* from, std::byte* arena, const Ops& ops) {
-    const std::int64_t bytes = part.elements() * element_bytes(tensor);
+    const std::int64_t bytes = part_bytes(tensor, part);
     const std::int64_t first = part.row_begin - home.slice.row_begin;  // row of the slice
-    const std::int64_t columns = part.column_end - part.column_begin;
+    const std::int64_t count = part.row_end - part.row_begin;
     std::byte* at = arena + home.offset;
     switch (home.kind) {
         case HomeKind::raw:
-            std::memcpy(at + first * columns * element_bytes(tensor), from, static_cast<std::size_t>(bytes));
+            std::memcpy(at + first * (bytes / count), from, static_cast<std::size_t>(bytes));
             break;
         case HomeKind::vector:
-            widen(from, tensor.dtype, part.elements(), reinterpret_cast<float*>(at) + home.row_begin + first);
+            decode_row(tensor.dtype, from, count, 0, count, reinterpret_cast<float*>(at) + home.row_begin + first);
             break;
         case HomeKind::matrix:
-            pack_rows(home, first, part.row_end - part.row_begin, tensor.dtype, from, columns * element_bytes(tensor),
+            pack_rows(home, first,
+                      {tensor.dtype, from, count, bytes / count,
+                       whole_blocks(tensor.dtype, {part.column_begin, part.column_end}, columns_of(tensor))},
                       at, ops);
             break;
     }
@@ -157,7 +140,8 @@ class Loader {
           source_(source),
           ops_(ops),
           clock_(clock),
-          load_(plan_load(source.stored, session.size())) {
+          sent_(source.sent),
+          load_(plan_load(source.stored, session.size(), row_unit(source))) {
         for (int rank = 0; rank < session.size(); ++rank) {
             const LayoutShare share = share_of(place_of(layout, rank), layout);
             const auto key = std::tuple(share.tp_rank, share.ep_rank, share.etp_rank);
@@ -174,8 +158,17 @@ class Loader {
     // `wanted` [ranks]: bit a set where the rank fills arena a.
     void run(const std::vector<std::uint32_t>& wanted, const std::array<std::byte*, kArenaCount>& arena) {
         std::optional<ErrorReport> trouble;
+        find_matrix_scales(trouble);
         for (std::int64_t round = 0; round < load_.rounds; ++round) {
-            read_piece(round, trouble);
+            {
+                const InAccount account(clock_, Account::load_read);
+                if (const LoadPiece* piece = piece_of(session_.rank(), round)) {
+                    fetch(*piece, trouble);
+                    digests_.push_back(chain_digest_bytes(
+                        {}, {reinterpret_cast<const char*>(piece_buffer_.data()), piece_buffer_.size()}));
+                    convert(*piece);
+                }
+            }
             exchange(round, wanted);
             settle(round, wanted, arena);
         }
@@ -198,6 +191,9 @@ class Loader {
             whole = chain_digest_bytes(
                 whole, fmt::format("{} {} [{}] row {}: {}", tensor.name, name_of(tensor.dtype),
                                    fmt::join(tensor.shape, ","), load_.pieces[p].row_begin, to_string(all[p])));
+            if (tensor.matrix_scales)
+                whole = chain_digest_bytes(
+                    whole, fmt::format("scale {:08x}", __builtin_bit_cast(std::uint32_t, tensor.matrix_scale)));
         }
         return to_string(whole);
     }
@@ -212,32 +208,71 @@ class Loader {
     const StoredTensor& stored(const LoadPiece& piece) const {
         return source_.stored[static_cast<std::size_t>(piece.tensor)];
     }
+    const StoredTensor& sent(const LoadPiece& piece) const { return sent_[static_cast<std::size_t>(piece.tensor)]; }
 
-    // A rank that cannot read goes on with what is in the buffer, so that nobody waits for it, and tells all at the
-    // end.
-    void read_piece(std::int64_t round, std::optional<ErrorReport>& trouble) {
-        const InAccount account(clock_, Account::load_read);
-        const LoadPiece* piece = piece_of(session_.rank(), round);
-        if (piece == nullptr) return;
-        const StoredTensor& tensor = stored(*piece);
-        piece_buffer_.resize(static_cast<std::size_t>(piece_bytes(*piece, tensor)));
+    static int row_unit(const WeightSource& source) {
+        int unit = 1;
+        for (const StoredTensor& tensor : source.sent) unit = std::max(unit, block_format(tensor.dtype).rows);
+        return unit;
+    }
+
+    CheckpointFile& file(int index) {
+        auto& file = files_[static_cast<std::size_t>(index)];
+        if (!file) file = std::make_unique<CheckpointFile>(source_.files[static_cast<std::size_t>(index)].path);
+        return *file;
+    }
+
+    // A piece as it is stored into the piece buffer. A rank that cannot read goes on with what is there, so that nobody
+    // waits for it, and tells all at the end.
+    void fetch(const LoadPiece& piece, std::optional<ErrorReport>& trouble) {
+        const StoredTensor& tensor = stored(piece);
+        piece_buffer_.resize(
+            static_cast<std::size_t>(piece_code_bytes(piece, tensor) + piece_scale_bytes(piece, tensor)));
         if (source_.random_seed) {
-            fill_random(*piece, tensor, is_norm(source_.tensors[static_cast<std::size_t>(piece->tensor)].role),
+            fill_random(piece, tensor, is_norm(source_.tensors[static_cast<std::size_t>(piece.tensor)].role),
                         *source_.random_seed, piece_buffer_.data());
         } else if (!trouble) {
             try {
-                auto& file = files_[static_cast<std::size_t>(tensor.file)];
-                if (!file)
-                    file = std::make_unique<CheckpointFile>(source_.files[static_cast<std::size_t>(tensor.file)].path);
-                file->read(tensor.offset + piece->row_begin * columns_of(tensor) * element_bytes(tensor),
+                read_piece(piece, tensor, file(tensor.file), file(tensor.scales ? tensor.scales->file : tensor.file),
                            piece_buffer_);
                 bytes_read_ += static_cast<std::int64_t>(piece_buffer_.size());
             } catch (const Error& error) {
                 trouble = ErrorReport{error.kind(), error.what(), session_.rank()};
             }
         }
-        digests_.push_back(
-            chain_digest_bytes({}, {reinterpret_cast<const char*>(piece_buffer_.data()), piece_buffer_.size()}));
+    }
+
+    void convert(const LoadPiece& piece) {
+        if (sent(piece).dtype == stored(piece).dtype) return;
+        convert_piece(piece, stored(piece), sent(piece), piece_buffer_, converted_buffer_);
+        piece_buffer_.swap(converted_buffer_);
+    }
+
+    // A scale of a whole matrix follows from its largest magnitude, so where one is to be made its pieces are looked
+    // through first, each by its reader.
+    void find_matrix_scales(std::optional<ErrorReport>& trouble) {
+        const InAccount account(clock_, Account::load_read);
+        const auto wanted = [&](const LoadPiece& piece) {
+            return sent(piece).dtype != stored(piece).dtype && block_format(sent(piece).dtype).of_matrix;
+        };
+        if (std::none_of(load_.pieces.begin(), load_.pieces.end(), wanted)) return;
+        std::vector<float> largest(sent_.size());
+        for (std::int64_t round = 0; round < load_.rounds; ++round) {
+            const LoadPiece* piece = piece_of(session_.rank(), round);
+            if (piece == nullptr || !wanted(*piece)) continue;
+            fetch(*piece, trouble);
+            float& most = largest[static_cast<std::size_t>(piece->tensor)];
+            most = std::max(most, largest_of_piece(*piece, stored(*piece), piece_buffer_));
+        }
+        std::vector<float> all(largest.size() * static_cast<std::size_t>(session_.size()));
+        session_.world().all_gather(largest.data(), static_cast<std::int64_t>(largest.size() * sizeof(float)),
+                                    all.data());
+        for (std::size_t t = 0; t < sent_.size(); ++t) {
+            float most = 0;
+            for (std::size_t at = t; at < all.size(); at += largest.size()) most = std::max(most, all[at]);
+            if (block_format(sent_[t].dtype).of_matrix && source_.stored[t].dtype != sent_[t].dtype)
+                sent_[t].matrix_scale = matrix_scale(sent_[t].dtype, most);
+        }
     }
 
     void exchange(std::int64_t round, const std::vector<std::uint32_t>& wanted) {
@@ -247,11 +282,10 @@ class Loader {
         receive_counts_.assign(static_cast<std::size_t>(size), 0);
         send_buffer_.clear();
         if (const LoadPiece* piece = piece_of(session_.rank(), round)) {
-            const StoredTensor& tensor = stored(*piece);
+            const StoredTensor& tensor = sent(*piece);
             for (int rank = 0; rank < size; ++rank) {
                 const auto homes = homes_of_rank_[static_cast<std::size_t>(rank)]->of(piece->tensor);
-                const std::int64_t bytes =
-                    bytes_wanted(*piece, homes, element_bytes(tensor), wanted[static_cast<std::size_t>(rank)]);
+                const std::int64_t bytes = bytes_wanted(*piece, tensor, homes, wanted[static_cast<std::size_t>(rank)]);
                 send_counts_[static_cast<std::size_t>(rank)] = bytes;
                 const std::size_t begin = send_buffer_.size();
                 send_buffer_.resize(begin + static_cast<std::size_t>(bytes));
@@ -259,7 +293,8 @@ class Loader {
                 for (const TensorHome& home : homes) {
                     if ((wanted[static_cast<std::size_t>(rank)] >> static_cast<unsigned>(home.arena) & 1u) == 0)
                         continue;
-                    into = copy_part(*piece, tensor, overlap(*piece, home.slice), piece_buffer_.data(), into);
+                    const TensorSlice part = overlap(*piece, home.slice);
+                    if (!part.empty()) into = put_part(*piece, tensor, part, piece_buffer_.data(), into);
                 }
             }
         }
@@ -267,9 +302,8 @@ class Loader {
         for (int rank = 0; rank < size; ++rank) {
             const LoadPiece* piece = piece_of(rank, round);
             if (piece == nullptr) continue;
-            receive_counts_[static_cast<std::size_t>(rank)] =
-                bytes_wanted(*piece, mine().of(piece->tensor), element_bytes(stored(*piece)),
-                             wanted[static_cast<std::size_t>(session_.rank())]);
+            receive_counts_[static_cast<std::size_t>(rank)] = bytes_wanted(
+                *piece, sent(*piece), mine().of(piece->tensor), wanted[static_cast<std::size_t>(session_.rank())]);
             total += receive_counts_[static_cast<std::size_t>(rank)];
         }
         receive_buffer_.resize(static_cast<std::size_t>(total));
@@ -288,8 +322,8 @@ class Loader {
                     continue;
                 const TensorSlice part = overlap(*piece, home.slice);
                 if (!part.empty())
-                    from += settle_part(home, part, stored(*piece), from, arena[static_cast<std::size_t>(home.arena)],
-                                        ops_);
+                    from +=
+                        settle_part(home, part, sent(*piece), from, arena[static_cast<std::size_t>(home.arena)], ops_);
             }
         }
     }
@@ -299,11 +333,12 @@ class Loader {
     const WeightSource& source_;
     const Ops& ops_;
     AccountClock& clock_;
+    std::vector<StoredTensor> sent_;  // with the scales of matrices that are made here
     LoadPlan load_;
     std::map<std::tuple<int, int, int>, std::unique_ptr<ShareHomes>> homes_;
     std::vector<const ShareHomes*> homes_of_rank_;
     std::vector<std::unique_ptr<CheckpointFile>> files_;
-    std::vector<std::byte> piece_buffer_, send_buffer_, receive_buffer_;
+    std::vector<std::byte> piece_buffer_, converted_buffer_, send_buffer_, receive_buffer_;
     std::vector<std::int64_t> send_counts_, receive_counts_;
     std::vector<Digest128> digests_;
     std::int64_t bytes_read_ = 0;
@@ -319,6 +354,36 @@ LayoutShare share_of(const RankPlace& place, const RankLayout& layout) {
             .etp_rank = place.etp_rank,
             .etp = layout.etp};
 }
+
+namespace {
+
+// Of nvfp4: one number per matrix. World rank 0 reads them all.
+void share_matrix_scales(MpiSession& session, WeightSource& source) {
+    std::vector<float> scales;
+    for (const StoredTensor& tensor : source.stored) {
+        if (tensor.matrix_scales) scales.push_back(0);
+    }
+    if (scales.empty()) return;
+    session.run_agreed([&] {
+        if (session.rank() != 0) return;
+        std::map<int, CheckpointFile> files;
+        auto* next = reinterpret_cast<std::byte*>(scales.data());
+        for (const StoredTensor& tensor : source.stored) {
+            if (!tensor.matrix_scales) continue;
+            const int file = tensor.matrix_scales->file;
+            const auto [open, added] = files.try_emplace(file, source.files[static_cast<std::size_t>(file)].path);
+            open->second.read(tensor.matrix_scales->offset, {next, sizeof(float)});
+            next += sizeof(float);
+        }
+    });
+    session.world().broadcast(scales.data(), static_cast<std::int64_t>(scales.size() * sizeof(float)), 0);
+    std::size_t next = 0;
+    for (StoredTensor& tensor : source.stored) {
+        if (tensor.matrix_scales) tensor.matrix_scale = scales[next++];
+    }
+}
+
+}  // namespace
 
 WeightSource open_weights(MpiSession& session, const ModelPlan& plan, const std::filesystem::path& folder) {
     std::string wire;
@@ -336,6 +401,8 @@ WeightSource open_weights(MpiSession& session, const ModelPlan& plan, const std:
         source.stored = match_tensors(source.tensors, checkpoint);
         source.files = checkpoint.files;
     });
+    share_matrix_scales(session, source);
+    source.sent = source.stored;
     return source;
 }
 
@@ -355,7 +422,14 @@ WeightSource random_weights(const ModelPlan& plan, std::uint64_t seed) {
                                  .bytes = bytes});
         offset += bytes;
     }
+    source.sent = source.stored;
     return source;
+}
+
+void send_as(WeightSource& source, DType dtype) {
+    for (std::size_t t = 0; t < source.stored.size(); ++t) {
+        if (may_stand_in_blocks(source.tensors[t].role)) source.sent[t] = in_format(source.stored[t], dtype);
+    }
 }
 
 LoadedWeights load_weights(MpiSession& session, const RankLayout& layout, NodeMemory& memory, const ModelPlan& plan,

@@ -22,6 +22,7 @@ namespace argosy {
 struct WeightSource {
     std::vector<TensorSpec> tensors;      // tensor_list(plan)
     std::vector<StoredTensor> stored;     // where each stands; with random weights: format and shape alone
+    std::vector<StoredTensor> sent;       // how each travels and is packed: as stored unless send_as changed it
     std::vector<Checkpoint::File> files;  // empty with random weights
     std::optional<std::uint64_t> random_seed;
 };
@@ -33,6 +34,10 @@ WeightSource open_weights(MpiSession& session, const ModelPlan& plan, const std:
 // Weights nobody trained: bf16 noise of deviation 0.02, norms of 1, from (seed, tensor name, element) alone. For
 // benchmarks.
 WeightSource random_weights(const ModelPlan& plan, std::uint64_t seed);
+
+// Has the matrices of products (may_stand_in_blocks) encoded in another format by those who read them, as if the
+// checkpoint held them so. For nvfp4 they are then read twice: first for the largest magnitude of each.
+void send_as(WeightSource& source, DType dtype);
 
 struct LoadedWeights {
     RankWeights weights;

@@ -1,6 +1,8 @@
 // A batch as the formulas see it.
 #include "runtime/forward/step_meter.hpp"
 
+#include "kernels/quant/block_format.hpp"
+
 namespace argosy {
 
 CostModel cost_model(const ModelPlan& plan, DType weight_dtype, DType kv_dtype, int logits_rows) {
@@ -14,7 +16,7 @@ CostModel cost_model(const ModelPlan& plan, DType weight_dtype, DType kv_dtype, 
                     .top_k = plan.moe.top_k,
                     .expert_columns = plan.moe.intermediate,
                     .window = plan.attention.window,
-                    .weight_element_bytes = static_cast<std::int64_t>(size_of(weight_dtype)),
+                    .weight_element_bytes = block_format(weight_dtype).code_bits / 8,
                     .kv_element_bytes = static_cast<std::int64_t>(size_of(kv_dtype)),
                     .sample_bytes = sizeof(SampleResult),
                     .logits_rows = logits_rows};

@@ -13,12 +13,6 @@ constexpr std::int64_t kAlignBytes = 64;
 
 std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes; }
 
-// The router stays exact in every mode: a choice of experts is no place to save.
-DType packed_dtype(TensorRole role, DType stored, const Ops& ops) {
-    if (ops.int8_products && role != TensorRole::router) return DType::i8;
-    return stored == DType::bf16 ? DType::bf16 : DType::f32;
-}
-
 bool is_vector(TensorRole role) {
     switch (role) {
         case TensorRole::attn_norm:
@@ -187,6 +181,11 @@ class Builder {
 };
 
 }  // namespace
+
+DType packed_dtype(TensorRole role, DType stored, const Ops& ops) {
+    if (ops.int8_products && role != TensorRole::router) return DType::int8;
+    return stored == DType::bf16 ? DType::bf16 : DType::f32;
+}
 
 std::uint64_t arena_key(Arena arena, const LayoutShare& share) {
     const auto key = [&](std::uint64_t a, std::uint64_t b) {

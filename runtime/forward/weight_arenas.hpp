@@ -54,7 +54,11 @@ struct ArenaLayout {
     bool operator==(const ArenaLayout&) const = default;
 };
 
-// dtypes[i]: the format in which tensor_list(plan)[i] is stored; f16 is widened to f32 in matrices.
+// How a matrix that is stored (or sent) in a format is kept: as int8 where products take codes, but for the router's,
+// since a choice of experts is no place to save; bf16 as it is; all else decoded to f32.
+DType packed_dtype(TensorRole role, DType stored, const Ops& ops);
+
+// dtypes[i]: the format in which tensor_list(plan)[i] is sent.
 ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> tensors, std::span<const DType> dtypes,
                            const LayoutShare& share, const Ops& ops);
 

@@ -5,12 +5,12 @@
 #include <fmt/ranges.h>
 
 #include <map>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "kernels/base/error.hpp"
 #include "runtime/model/json_file.hpp"
 #include "runtime/model/safetensors.hpp"
+#include "runtime/model/stored_format.hpp"
 
 namespace argosy {
 
@@ -18,10 +18,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using ByName = std::unordered_map<std::string_view, const StoredTensor*>;
+using ByName = StoredByName;
 
-// Buffers of the rotation that early exports saved beside the weights: they follow from config.json.
-bool harmless(std::string_view name) { return name.ends_with("rotary_emb.inv_freq"); }
+// Buffers of the rotation that early exports saved beside the weights: they follow from config.json. Scales for
+// quantised activations, which are not used here.
+bool harmless(std::string_view name) { return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".input_scale"); }
 
 ByName index_by_name(const Checkpoint& checkpoint) {
     ByName by_name;
@@ -90,18 +91,6 @@ std::string path_of(const Checkpoint& checkpoint, const StoredTensor& tensor) {
     return checkpoint.files[static_cast<std::size_t>(tensor.file)].path.string();
 }
 
-void check_match(const TensorSpec& wanted, const StoredTensor& stored, const Checkpoint& checkpoint) {
-    if (stored.dtype != DType::bf16 && stored.dtype != DType::f16 && stored.dtype != DType::f32) {
-        fail(ErrorKind::input, "{}: the tensor {} is stored as {}; weights must be bf16, f16 or f32.",
-             path_of(checkpoint, stored), stored.name, name_of(stored.dtype));
-    }
-    if (stored.shape != wanted.shape) {
-        fail(ErrorKind::input,
-             "{}: the tensor {} has the shape [{}]; config.json makes it [{}]. They belong to different models.",
-             path_of(checkpoint, stored), stored.name, fmt::join(stored.shape, ", "), fmt::join(wanted.shape, ", "));
-    }
-}
-
 // Which matrices of a layer must have one number format: 0: q, k and v, packed as one matrix; 1: gate and up, 2: down,
 // each one grouped product over all experts; -1: no such rule.
 int pack_group(TensorRole role) {
@@ -135,8 +124,9 @@ void check_formats(std::span<const TensorSpec> wanted, const std::vector<StoredT
     }
 }
 
-void refuse_strangers(std::span<const TensorSpec> wanted, const Checkpoint& checkpoint) {
-    std::unordered_set<std::string_view> known;
+void refuse_strangers(std::span<const TensorSpec> wanted, const std::vector<std::string_view>& scales,
+                      const Checkpoint& checkpoint) {
+    std::unordered_set<std::string_view> known(scales.begin(), scales.end());
     for (const TensorSpec& tensor : wanted) known.insert(tensor.name);
     for (const StoredTensor& tensor : checkpoint.tensors) {
         if (known.contains(tensor.name) || harmless(tensor.name)) continue;
@@ -152,6 +142,7 @@ void refuse_strangers(std::span<const TensorSpec> wanted, const Checkpoint& chec
 std::vector<StoredTensor> match_tensors(std::span<const TensorSpec> wanted, const Checkpoint& checkpoint) {
     const ByName by_name = index_by_name(checkpoint);
     std::vector<StoredTensor> stored;
+    std::vector<std::string_view> scales;  // names of those that belong to a matrix
     stored.reserve(wanted.size());
     for (const TensorSpec& tensor : wanted) {
         const auto found = by_name.find(tensor.name);
@@ -161,11 +152,10 @@ std::vector<StoredTensor> match_tensors(std::span<const TensorSpec> wanted, cons
                  checkpoint.files.empty() ? std::string("the model")
                                           : checkpoint.files.front().path.parent_path().string());
         }
-        check_match(tensor, *found->second, checkpoint);
-        stored.push_back(*found->second);
+        stored.push_back(recognise_weights(tensor, *found->second, by_name, checkpoint, scales));
     }
     check_formats(wanted, stored, checkpoint);
-    refuse_strangers(wanted, checkpoint);
+    refuse_strangers(wanted, scales, checkpoint);
     return stored;
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,7 +62,18 @@ CheckpointHeaders read_checkpoint_headers(const std::filesystem::path& folder);
 std::string to_wire(const CheckpointHeaders& headers);
 CheckpointHeaders checkpoint_headers_from_wire(std::string_view wire);
 
-// One tensor as it is stored.
+// Scales that stand beside a matrix of codes, as a tensor of their own: [rows, columns].
+struct StoredScales {
+    int file = 0;
+    DType dtype = DType::f32;
+    std::int64_t rows = 0;
+    std::int64_t columns = 0;
+    std::int64_t offset = 0;  // of the first byte, from the start of the file
+    bool operator==(const StoredScales&) const = default;
+};
+
+// One tensor as it is stored. match_tensors makes one of the several tensors of a block format: its shape is then that
+// of the weights, and offset and bytes are those of the codes.
 struct StoredTensor {
     std::string name;
     int file = 0;  // index into Checkpoint::files
@@ -69,6 +81,9 @@ struct StoredTensor {
     std::vector<std::int64_t> shape;
     std::int64_t offset = 0;  // of its first byte, from the start of the file
     std::int64_t bytes = 0;
+    std::optional<StoredScales> scales = {};         // of blocks
+    std::optional<StoredScales> matrix_scales = {};  // the one f32 of an nvfp4 matrix, and
+    float matrix_scale = 1;                          // what stands there, once it was read
     bool operator==(const StoredTensor&) const = default;
 };
 
@@ -96,9 +111,9 @@ Checkpoint open_checkpoint(const std::filesystem::path& folder);
 std::int64_t total_bytes(const Checkpoint& checkpoint);
 
 // Finds every tensor of the plan: result[i] is where wanted[i] is stored. Throws Error(input) for a tensor that is
-// missing, has another shape or a format other than bf16, f16 and f32; for q, k, v of a layer, or gate, up (or down) of
-// a layer's experts, that differ in format, because they are packed into one matrix; and for a tensor that is stored
-// but unknown, unless it is known to be harmless (rotary_emb.inv_freq).
+// missing, has another shape or a format that cannot be read (stored_format.hpp); for q, k, v of a layer, or gate, up
+// (or down) of a layer's experts, that differ in format, because they are packed into one matrix; and for a tensor that
+// is stored but unknown, unless it is known to be harmless (rotary_emb.inv_freq, input_scale).
 std::vector<StoredTensor> match_tensors(std::span<const TensorSpec> wanted, const Checkpoint& checkpoint);
 
 }  // namespace argosy

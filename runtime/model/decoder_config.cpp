@@ -2,7 +2,10 @@
 #include "runtime/model/decoder_config.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "kernels/base/error.hpp"
@@ -104,6 +107,19 @@ std::optional<DType> read_dtype(const JsonObject& config) {
     return std::nullopt;  // "auto" and the like: the checkpoint decides
 }
 
+// The tensors themselves say how they are stored (stored_format.hpp); what is written otherwise is told early.
+void check_quantisation(const JsonObject& config) {
+    const std::string method = config.text_or("quant_method", "modelopt");
+    constexpr std::array<std::string_view, 4> kMethods{"fp8", "modelopt", "quark", "compressed-tensors"};
+    if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) {
+        config.reject("quant_method",
+                      fmt::format("is \"{}\"; weights can be read as {}", method, fmt::join(kMethods, ", ")));
+    }
+    if (!config.has("weight_block_size")) return;
+    if (config.integers("weight_block_size", 1, kHiddenMax) != std::vector<std::int64_t>{128, 128})
+        config.reject("weight_block_size", "is not [128, 128], the only size of blocks that can be read");
+}
+
 }  // namespace
 
 int read_int(const JsonObject& config, std::string_view key, int least, int most) {
@@ -111,9 +127,7 @@ int read_int(const JsonObject& config, std::string_view key, int least, int most
 }
 
 ModelPlan read_decoder(const JsonObject& config, const DecoderDefaults& defaults) {
-    if (config.has("quantization_config")) {
-        config.reject("quantization_config", "is set; supported are plain weights in bf16, f16 or f32");
-    }
+    if (config.has("quantization_config")) check_quantisation(config.object("quantization_config"));
     const std::string activation = config.text_or("hidden_act", "silu");
     if (activation != "silu" && activation != "swish") {
         config.reject("hidden_act", fmt::format("is \"{}\"; supported is silu", activation));

@@ -17,8 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t kConfigBytesMax = 16 << 20;
-constexpr const char* kQuantisedMark = "hf_quant_config.json";  // beside config.json: ModelOpt's exports
-constexpr double kTensorsMax = 4e6;                             // beyond any model; keeps the tensor list in memory
+constexpr double kTensorsMax = 4e6;      // beyond any model; keeps the tensor list in memory
 constexpr double kParametersMax = 1e15;  // beyond any model; keeps every count of bytes within 64 bits
 
 std::string supported_families() {
@@ -113,11 +112,6 @@ ConfigText read_config_text(const fs::path& model) {
     const fs::path config = folder ? model / "config.json" : model;
     if (!fs::exists(config))
         fail(ErrorKind::input, "{} holds no config.json; give the folder of a model.", model.string());
-    if (folder && fs::exists(model / kQuantisedMark)) {
-        fail(ErrorKind::input,
-             "{} says that the weights are quantised; supported are plain weights in bf16, f16 or f32.",
-             (model / kQuantisedMark).string());
-    }
     ConfigText text;
     text.config_path = config.string();
     text.config = read_text_file(config, kConfigBytesMax);

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "kernels/base/error.hpp"
+#include "kernels/quant/block_format.hpp"
 
 namespace argosy {
 
@@ -227,10 +228,10 @@ WeightBytes weight_bytes(const ModelPlan& plan, std::span<const StoredTensor> st
              tensors.size());
     }
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-        const auto size = static_cast<std::int64_t>(size_of(stored[i].dtype));
-        bytes[class_of(tensors[i])] += slice_of(plan, tensors[i], share).elements() * size;
+        const DType dtype = stored[i].dtype;
+        bytes[class_of(tensors[i])] += weights_bytes(dtype, slice_of(plan, tensors[i], share).elements());
         if (tensors[i].role == TensorRole::embedding)
-            bytes[WeightClass::head] += tied_head_elements(plan, share) * size;
+            bytes[WeightClass::head] += weights_bytes(dtype, tied_head_elements(plan, share));
     }
     return bytes;
 }

@@ -28,8 +28,8 @@ struct Bench {
     double gops;    // of int8
     double gbytes;
 
-    const Ops& ops(DType dtype) const { return dtype == DType::i8 ? int8 : exact; }
-    double limit(DType dtype) const { return dtype == DType::i8 ? gops : gflops; }
+    const Ops& ops(DType dtype) const { return dtype == DType::int8 ? int8 : exact; }
+    double limit(DType dtype) const { return dtype == DType::int8 ? gops : gflops; }
 };
 
 Buffer random_floats(std::size_t count) {
@@ -189,7 +189,7 @@ void bench_sampler(const Bench& bench, const std::string& what, const SampleRow&
 }
 
 void run_all(const Bench& bench) {
-    for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
         for (const auto& [n, k] : {std::pair{1536, 1024}, std::pair{1024, 1024}}) {
             for (const int rows : {1, 4, 16, 64, 256, 512}) bench_product(bench, dtype, rows, n, k);
         }

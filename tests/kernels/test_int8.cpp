@@ -66,7 +66,7 @@ TEST_CASE("int8 logits, also into rows of a wider array") {
     for (const auto& [n, k] : kShapes) {
         for (const DType source : {DType::bf16, DType::f32}) {
             const Stored weights = random_weights(9, n, k, source);
-            const MatrixSpec spec{n, k, DType::i8, {}};
+            const MatrixSpec spec{n, k, DType::int8, {}};
             for (const int count : {1, 2, 3, 5, 7, 8, 13, 61}) {
                 const Floats x = Random(8).reals(static_cast<std::size_t>(count * k), -3, 3);
                 check_int8_rows("logits", count, [&](const Ops& ops, int threads, const Rows& rows) {
@@ -95,7 +95,7 @@ TEST_CASE("int8 products are what their codes say, and near the exact ones") {
     const int n = 70, k = 600;
     const Stored weights = random_weights(11, n, k, DType::bf16);
     const Floats x = Random(12).reals(k, -2, 2);
-    const MatrixSpec spec{n, k, DType::i8, {}};
+    const MatrixSpec spec{n, k, DType::int8, {}};
     const Ops& ops = select_backend("cpu", "auto", "int8");
     const Packed packed = pack(ops, spec, weights, k);
     Scratch scratch(ops, spec, 1);
@@ -127,7 +127,7 @@ TEST_CASE("int8 gate_up: groups, empty ones too, and rows named by an index") {
         for (const bool indexed : {false, true}) {
             const int groups = 5;
             const int count = 61;
-            const MatrixSpec spec{n, k, DType::i8, {}};
+            const MatrixSpec spec{n, k, DType::int8, {}};
             const Floats x = Random(10).reals(static_cast<std::size_t>(count * k), -2, 2);
             std::vector<Stored> gate, up;
             for (std::uint64_t g = 0; g < groups; ++g) {
@@ -172,7 +172,7 @@ std::optional<Floats> rank_part(const Ops& ops, const LeafCase& shape, const Sto
     const LeafShare share = leaf_share(shape.units, shape.per_unit, part, parts);
     const std::int64_t k = share.k_end - share.k_begin;
     if (k == 0) return std::nullopt;
-    const MatrixSpec spec{shape.n, k, DType::i8, share.cut};
+    const MatrixSpec spec{shape.n, k, DType::int8, share.cut};
     const Packed packed = pack(ops, spec, weights, shape.k(), share.k_begin);
     Floats slice;
     for (std::int64_t row = 0; row < rows; ++row) {

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "runtime/forward/load_plan.hpp"
+#include "runtime/forward/piece_rows.hpp"
 
 using namespace argosy;
 
@@ -91,10 +92,13 @@ TEST_CASE("a rank is sent its slice of a piece for the arenas it fills, and noth
     common.slice = {0, 100, 0, 9};
     const std::vector<TensorHome> homes{attention, common};
     CHECK(overlap(piece, attention.slice) == TensorSlice{15, 20, 2, 7});
-    CHECK(bytes_wanted(piece, homes, 2, 0b010) == 5 * 5 * 2);
-    CHECK(bytes_wanted(piece, homes, 2, 0b001) == 10 * 9 * 2);
-    CHECK(bytes_wanted(piece, homes, 2, 0b011) == 5 * 5 * 2 + 10 * 9 * 2);
-    CHECK(bytes_wanted(piece, homes, 2, 0b100) == 0);
+    const StoredTensor tensor{"t", 0, DType::bf16, {100, 9}, 0, 1800};
+    CHECK(bytes_wanted(piece, tensor, homes, 0b010) == 5 * 5 * 2);
+    CHECK(bytes_wanted(piece, tensor, homes, 0b001) == 10 * 9 * 2);
+    CHECK(bytes_wanted(piece, tensor, homes, 0b011) == 5 * 5 * 2 + 10 * 9 * 2);
+    CHECK(bytes_wanted(piece, tensor, homes, 0b100) == 0);
+    // Of blocks whole ones are sent: columns 0 to 8 of 9, in nvfp4 one block of 5 bytes, its scale and the matrix's.
+    CHECK(bytes_wanted(piece, in_format(tensor, DType::nvfp4), homes, 0b010) == 5 * (4 + 1 + 5));
     attention.slice = {20, 40, 2, 7};
-    CHECK(bytes_wanted(piece, std::span(&attention, 1), 2, 0b111) == 0);
+    CHECK(bytes_wanted(piece, tensor, std::span(&attention, 1), 0b111) == 0);
 }

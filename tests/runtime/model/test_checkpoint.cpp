@@ -342,7 +342,8 @@ TEST_CASE("what does not match has its sentence") {
     SECTION("another format") {
         reformat(model.files, norm, "F8_E4M3", 1);
         CHECK_THAT(sentence(),
-                   Catch::Contains("model.layers.1.input_layernorm.weight is stored as f8_e4m3; weights must be"));
+                   Catch::Contains(
+                       "model.layers.1.input_layernorm.weight is stored as f8_e4m3; tensors of this kind must be"));
     }
     SECTION("q, k, v in two formats") {
         reformat(model.files, v, "F32", 4);

@@ -1,0 +1,125 @@
+// Recognising the formats of matrices.
+#include "runtime/model/stored_format.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <optional>
+
+#include "kernels/base/error.hpp"
+#include "kernels/quant/block_format.hpp"
+
+namespace argosy {
+
+namespace {
+
+std::string path_of(const Checkpoint& checkpoint, const StoredTensor& tensor) {
+    return checkpoint.files[static_cast<std::size_t>(tensor.file)].path.string();
+}
+
+struct Where {
+    const StoredByName& by_name;
+    const Checkpoint& checkpoint;
+    std::vector<std::string_view>& used;
+};
+
+std::string sibling(const std::string& weight, std::string_view last_part) {
+    const std::size_t dot = weight.rfind('.');
+    return weight.substr(0, dot == std::string::npos ? 0 : dot + 1) + std::string(last_part);
+}
+
+const StoredTensor* find_sibling(const StoredTensor& weight, std::string_view last_part, const Where& where) {
+    const auto found = where.by_name.find(sibling(weight.name, last_part));
+    if (found == where.by_name.end()) return nullptr;
+    where.used.push_back(found->second->name);
+    return found->second;
+}
+
+void check_shape(const StoredTensor& stored, const std::vector<std::int64_t>& shape, const Checkpoint& checkpoint) {
+    if (stored.shape == shape) return;
+    fail(ErrorKind::input,
+         "{}: the tensor {} has the shape [{}]; config.json makes it [{}]. They belong to different models.",
+         path_of(checkpoint, stored), stored.name, fmt::join(stored.shape, ", "), fmt::join(shape, ", "));
+}
+
+// Which format codes of that type with these scales are; nothing: none that is known.
+std::optional<DType> format_of(DType codes, const StoredTensor& scales) {
+    const bool real = scales.dtype == DType::f32 || scales.dtype == DType::bf16;
+    if (codes == DType::f8_e4m3 && real) return DType::fp8;
+    if (codes == DType::i8 && real) return DType::int8;
+    if (codes == DType::u8 && scales.dtype == DType::u8) return DType::mxfp4;
+    if (codes == DType::u8 && scales.dtype == DType::f8_e4m3) return DType::nvfp4;
+    return std::nullopt;
+}
+
+StoredScales place_of(const StoredTensor& scales, std::int64_t rows, std::int64_t columns) {
+    return {scales.file, scales.dtype, rows, columns, scales.offset};
+}
+
+StoredTensor recognise_blocks(const TensorSpec& wanted, const StoredTensor& found, const Where& where) {
+    const StoredTensor* scales = find_sibling(found, "weight_scale_inv", where);
+    if (scales == nullptr) scales = find_sibling(found, "weight_scale", where);
+    if (scales == nullptr) {
+        fail(ErrorKind::input, "{}: the tensor {} is stored as {}, but there is neither {} nor {}, its scales.",
+             path_of(where.checkpoint, found), found.name, name_of(found.dtype),
+             sibling(found.name, "weight_scale_inv"), sibling(found.name, "weight_scale"));
+    }
+    const std::optional<DType> dtype = format_of(found.dtype, *scales);
+    if (!dtype) {
+        fail(ErrorKind::input, "{}: {} as {} with scales as {} is no format that can be read: fp8, int8, mxfp4, nvfp4.",
+             path_of(where.checkpoint, found), found.name, name_of(found.dtype), name_of(scales->dtype));
+    }
+    const BlockFormat format = block_format(*dtype);
+    const std::int64_t n = wanted.shape[0], k = wanted.shape[1];
+    const std::int64_t rows = (n + format.rows - 1) / format.rows;
+    check_shape(found, {n, code_bytes(*dtype, k)}, where.checkpoint);
+    check_shape(*scales, {rows, block_count(*dtype, k)}, where.checkpoint);
+    StoredTensor tensor = found;
+    tensor.dtype = *dtype;
+    tensor.shape = wanted.shape;
+    tensor.scales = place_of(*scales, rows, block_count(*dtype, k));
+    if (format.of_matrix) {
+        const StoredTensor* one = find_sibling(found, "weight_scale_2", where);
+        if (one == nullptr || one->dtype != DType::f32 || one->bytes != 4) {
+            fail(ErrorKind::input, "{}: {}, the scale of an nvfp4 matrix, is missing or not one F32 number.",
+                 path_of(where.checkpoint, found), sibling(found.name, "weight_scale_2"));
+        }
+        tensor.matrix_scales = place_of(*one, 1, 1);
+    }
+    return tensor;
+}
+
+}  // namespace
+
+bool may_stand_in_blocks(TensorRole role) {
+    switch (role) {
+        case TensorRole::q_proj:
+        case TensorRole::k_proj:
+        case TensorRole::v_proj:
+        case TensorRole::o_proj:
+        case TensorRole::gate_proj:
+        case TensorRole::up_proj:
+        case TensorRole::down_proj:
+            return true;
+        default:
+            return false;
+    }
+}
+
+StoredTensor recognise_weights(const TensorSpec& wanted, const StoredTensor& found, const StoredByName& by_name,
+                               const Checkpoint& checkpoint, std::vector<std::string_view>& used) {
+    const bool plain = found.dtype == DType::bf16 || found.dtype == DType::f16 || found.dtype == DType::f32;
+    const bool codes = found.dtype == DType::f8_e4m3 || found.dtype == DType::i8 || found.dtype == DType::u8;
+    if (codes && may_stand_in_blocks(wanted.role)) return recognise_blocks(wanted, found, {by_name, checkpoint, used});
+    if (!plain) {
+        fail(ErrorKind::input, "{}: the tensor {} is stored as {}; {} must be bf16, f16 or f32{}.",
+             path_of(checkpoint, found), found.name, name_of(found.dtype),
+             may_stand_in_blocks(wanted.role) ? "weights" : "tensors of this kind",
+             may_stand_in_blocks(wanted.role) ? ", or codes with scales" : "");
+    }
+    check_shape(found, wanted.shape, checkpoint);
+    return found;
+}
+
+}  // namespace argosy
