@@ -159,6 +159,7 @@ TEST_CASE("every option that run lists may stand in a config file") {
                          {"backend", "cpu"},
                          {"isa", "portable"},
                          {"numerics", "exact"},
+                         {"weights-as", "nvfp4"},
                          {"kv-dtype", "f32"},
                          {"kv-memory", "4MiB"},
                          {"prefix-cache", "off"},
