@@ -43,6 +43,18 @@ void check_shape(const StoredTensor& stored, const std::vector<std::int64_t>& sh
          path_of(checkpoint, stored), stored.name, fmt::join(stored.shape, ", "), fmt::join(shape, ", "));
 }
 
+// Codes or scales, as the shape in config.json and the format make them.
+void check_blocks(const StoredTensor& stored, DType dtype, const std::vector<std::int64_t>& shape,
+                  const Checkpoint& checkpoint) {
+    if (stored.shape == shape) return;
+    const BlockFormat format = block_format(dtype);
+    fail(ErrorKind::input,
+         "{}: the tensor {} has the shape [{}]; by config.json {} needs [{}], in blocks of {} x {}. Other sizes of "
+         "blocks cannot be read.",
+         path_of(checkpoint, stored), stored.name, fmt::join(stored.shape, ", "), name_of(dtype),
+         fmt::join(shape, ", "), format.rows, format.columns);
+}
+
 // Which format codes of that type with these scales are; nothing: none that is known.
 std::optional<DType> format_of(DType codes, const StoredTensor& scales) {
     const bool real = scales.dtype == DType::f32 || scales.dtype == DType::bf16;
@@ -73,8 +85,8 @@ StoredTensor recognise_blocks(const TensorSpec& wanted, const StoredTensor& foun
     const BlockFormat format = block_format(*dtype);
     const std::int64_t n = wanted.shape[0], k = wanted.shape[1];
     const std::int64_t rows = (n + format.rows - 1) / format.rows;
-    check_shape(found, {n, code_bytes(*dtype, k)}, where.checkpoint);
-    check_shape(*scales, {rows, block_count(*dtype, k)}, where.checkpoint);
+    check_blocks(found, *dtype, {n, code_bytes(*dtype, k)}, where.checkpoint);
+    check_blocks(*scales, *dtype, {rows, block_count(*dtype, k)}, where.checkpoint);
     StoredTensor tensor = found;
     tensor.dtype = *dtype;
     tensor.shape = wanted.shape;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <iostream>
 #include <random>
+#include <set>
 
 #include "tests/launch/run_program.hpp"
 #include "tests/support/shared_data.hpp"
@@ -226,6 +227,28 @@ TEST_CASE("int8 numerics: layouts, steps, threads and instruction sets give the 
                    {{int8("--backend reference"), 0, equals("kernels_isa", 0), {}}});
     const Way exact{"", 0, above("steps", 0), {}};
     CHECK_FALSE((run_way(few, exact) == run_way(few, {int8(""), 0, above("steps", 0), {}})));
+}
+
+TEST_CASE("weights encoded at load: layouts give the same bytes, and formats differ") {
+    const std::string requests = mixed_requests(60);
+    std::set<std::string> seen;
+    for (const std::string as : {"bf16", "fp8", "int8", "mxfp4", "nvfp4"}) {
+        for (const std::string numerics : {"exact", "int8"}) {
+            const auto with = [&](const std::string& layout) {
+                return "--weights-as " + as + " --numerics " + numerics + " " + layout;
+            };
+            const Way alone{with(""), 0, above("steps", 0), {}};
+            check_all_same(requests, alone,
+                           {
+                               {with("--tp 4 --etp 4"), 4, above("leaf_sums", 0), {}},
+                               {with("--dp 2 --tp 2"), 4, above("exchange_rows", 0), {}},
+                               {with("--replicas 2"), 2, above("work_claims", 1), {}},
+                           });
+            // The demo's weights are bf16 already.
+            CHECK(seen.insert(run_way(requests, alone)).second);
+        }
+    }
+    CHECK_FALSE(seen.insert(run_way(requests, {"", 0, above("steps", 0), {}})).second);
 }
 
 TEST_CASE("the reference backend gives the same bytes") {

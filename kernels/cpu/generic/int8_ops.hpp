@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/generic/int8_product.hpp"
+#include "kernels/cpu/generic/product_ops.hpp"
 #include "kernels/cpu/generic/qkv.hpp"
 #include "kernels/ops.hpp"
 
@@ -28,30 +29,16 @@ static void int8_qkv_op(const QkvArgs& args, const Stream& stream) {
 template <class V, class D>
 static void int8_leaf_projection_op(const LeafProjectionArgs& args, const Stream& stream) {
     if (args.groups == 0) return;
-    const MatrixSpec& spec = args.weight[0].spec;
-    ProductJob job;
-    job.groups = args.groups;
-    job.group_begin = args.group_begin;
-    job.weight = args.weight;
-    job.out = args.out;
-    job.out_stride = spec.n;
     const int rows = args.group_begin[args.groups];
-    run_int8_product<V, D>(job, quantise_rows<V>(args.x, rows, spec, args.scratch, stream), stream);
+    const Int8Rows x = quantise_rows<V>(args.x, rows, args.weight[0].spec, args.scratch, stream);
+    run_int8_product<V, D>(leaf_projection_job(args), x, stream);
 }
 
 template <class V, class D>
 static void int8_gate_up_op(const GateUpArgs& args, const Stream& stream) {
     if (args.groups == 0) return;
-    const MatrixSpec& spec = args.gate[0].spec;
-    ProductJob job;
-    job.groups = args.groups;
-    job.group_begin = args.group_begin;
-    job.row_index = args.row_index;
-    job.weight = args.gate;
-    job.up = args.up;
-    job.out = args.h;
-    job.out_stride = spec.n;
-    run_int8_product<V, D>(job, quantise_rows<V>(args.x, args.x_rows, spec, args.scratch, stream), stream);
+    const Int8Rows x = quantise_rows<V>(args.x, args.x_rows, args.gate[0].spec, args.scratch, stream);
+    run_int8_product<V, D>(gate_up_job(args), x, stream);
 }
 
 template <class V, class D>

@@ -6,9 +6,8 @@
 
 namespace argosy {
 
-template <class V>
-static void leaf_projection_op(const LeafProjectionArgs& args, const Stream& stream) {
-    if (args.groups == 0) return;
+// What is to be multiplied; int8 products take their rows from codes instead of `x`. groups > 0.
+ARGOSY_INLINE ProductJob leaf_projection_job(const LeafProjectionArgs& args) {
     ProductJob job;
     job.groups = args.groups;
     job.group_begin = args.group_begin;
@@ -16,12 +15,10 @@ static void leaf_projection_op(const LeafProjectionArgs& args, const Stream& str
     job.x = args.x;
     job.out = args.out;
     job.out_stride = args.weight[0].spec.n;
-    run_product<V>(job, stream);
+    return job;
 }
 
-template <class V>
-static void gate_up_op(const GateUpArgs& args, const Stream& stream) {
-    if (args.groups == 0) return;
+ARGOSY_INLINE ProductJob gate_up_job(const GateUpArgs& args) {
     ProductJob job;
     job.groups = args.groups;
     job.group_begin = args.group_begin;
@@ -31,7 +28,17 @@ static void gate_up_op(const GateUpArgs& args, const Stream& stream) {
     job.x = args.x;
     job.out = args.h;
     job.out_stride = args.gate[0].spec.n;
-    run_product<V>(job, stream);
+    return job;
+}
+
+template <class V>
+static void leaf_projection_op(const LeafProjectionArgs& args, const Stream& stream) {
+    if (args.groups > 0) run_product<V>(leaf_projection_job(args), stream);
+}
+
+template <class V>
+static void gate_up_op(const GateUpArgs& args, const Stream& stream) {
+    if (args.groups > 0) run_product<V>(gate_up_job(args), stream);
 }
 
 template <class V>
