@@ -54,21 +54,33 @@ std::int64_t shared_weight_bytes(const FitQuestion& question, const RankLayout& 
     return bytes / std::max(1, sharing);
 }
 
-std::int64_t attention_buffer_floats(const ModelPlan& plan, const RankLayout& layout, int tp_rank, std::int64_t rows) {
+// Codes of `rows` rows that a product reads: a byte per column, scales and padding.
+std::int64_t code_floats(const FitQuestion& question, std::int64_t rows, std::int64_t columns) {
+    return question.int8_products ? rows * (columns / 3 + 64) : 0;
+}
+
+std::int64_t attention_buffer_floats(const FitQuestion& question, const RankLayout& layout, int tp_rank) {
+    const ModelPlan& plan = *question.plan;
+    const std::int64_t rows = question.max_rows;
     const std::int64_t q = q_heads_of(plan, tp_rank, layout.tp).count();
     const std::int64_t kv = kv_heads_of(plan, tp_rank, layout.tp).count();
     const std::int64_t own = (rows + layout.tp - 1) / layout.tp;
     const std::int64_t heads = rows * (3 * q + 2 * kv) * plan.attention.head_dim;  // qkv, q, attended
-    return heads + 2 * rows * plan.hidden + own * plan.hidden * layout.tp;         // normed, projected; stream, sums
+    return heads + 2 * rows * plan.hidden + own * plan.hidden * layout.tp +        // normed, projected; stream, sums
+           code_floats(question, rows, std::max<std::int64_t>(plan.hidden, q * plan.attention.head_dim));
 }
 
-std::int64_t dense_buffer_floats(const ModelPlan& plan, const RankLayout& layout, int tp_rank, std::int64_t rows) {
+std::int64_t dense_buffer_floats(const FitQuestion& question, const RankLayout& layout, int tp_rank) {
+    const ModelPlan& plan = *question.plan;
+    const std::int64_t rows = question.max_rows;
     std::int64_t columns = 0;
     for (int layer = 0; layer < plan.layer_count; ++layer) {
         if (plan.layers[static_cast<std::size_t>(layer)].kind == LayerKind::dense)
             columns = std::max(columns, dense_leaves(plan, layer, tp_rank, layout.tp).cut.columns());
     }
-    return columns == 0 ? 0 : rows * (2 * plan.hidden + columns);
+    if (columns == 0) return 0;
+    return rows * (2 * plan.hidden + columns) +
+           code_floats(question, rows, std::max<std::int64_t>(plan.hidden, columns));
 }
 
 // Rows that arrive are the routers' choice: twice the even spread is provided for.
@@ -84,8 +96,10 @@ std::int64_t expert_buffer_floats(const FitQuestion& question, const RankLayout&
         std::min(arriving_max * std::min<std::int64_t>(local, plan.moe.top_k),
                  2 * arriving_max * plan.moe.top_k * local / plan.moe.experts + plan.moe.top_k);
     const std::int64_t columns = expert_leaves(plan, share.etp_rank, share.etp).cut.columns();
-    std::int64_t floats = own * (plan.hidden + plan.moe.experts + 2 * plan.moe.top_k) +
-                          grouped * (columns + plan.hidden);  // hidden values and results
+    std::int64_t floats =
+        own * (plan.hidden + plan.moe.experts + 2 * plan.moe.top_k) +
+        grouped * (columns + plan.hidden) +  // hidden values and results
+        std::max(code_floats(question, arriving_max, plan.hidden), code_floats(question, grouped, columns));
     if (layout.stage_size() > 1) {
         const std::int64_t arriving = std::min(arriving_max, grouped);
         const std::int64_t home = own * std::min(plan.moe.top_k, layout.ep);
@@ -95,12 +109,13 @@ std::int64_t expert_buffer_floats(const FitQuestion& question, const RankLayout&
     return floats;
 }
 
-std::int64_t vocabulary_buffer_floats(const ModelPlan& plan, const RankLayout& layout, int tp_rank, int threads) {
+std::int64_t vocabulary_buffer_floats(const FitQuestion& question, const RankLayout& layout, int tp_rank) {
+    const ModelPlan& plan = *question.plan;
     const std::int64_t rows = std::clamp<std::int64_t>(kLogitsBytesMax / (plan.vocab_size * kFloatBytes), 16, 512);
     const std::int64_t sampled = (rows + layout.tp - 1) / layout.tp;
     const std::int64_t whole = layout.tp > 1 ? 2 * sampled * plan.vocab_size : 0;
     return rows * (2 * plan.hidden + vocab_of(plan, tp_rank, layout.tp).count()) + whole +
-           std::int64_t{2} * threads * plan.vocab_size;
+           std::int64_t{2} * question.threads * plan.vocab_size + code_floats(question, rows, plan.hidden);
 }
 
 RankMemory memory_of_rank(const FitQuestion& question, const RankLayout& layout, int rank) {
@@ -114,10 +129,10 @@ RankMemory memory_of_rank(const FitQuestion& question, const RankLayout& layout,
             ? question.kv_memory_bytes
             : blocks * question.kv_block_tokens * kv_bytes_per_token(plan, question.kv_dtype, share.tp_rank, layout.tp);
     memory.buffer_bytes = kProcessBytes + question.positions * plan.attention.rope.rotary_dim * kFloatBytes +
-                          kFloatBytes * (attention_buffer_floats(plan, layout, share.tp_rank, question.max_rows) +
-                                         dense_buffer_floats(plan, layout, share.tp_rank, question.max_rows) +
+                          kFloatBytes * (attention_buffer_floats(question, layout, share.tp_rank) +
+                                         dense_buffer_floats(question, layout, share.tp_rank) +
                                          expert_buffer_floats(question, layout, share) +
-                                         vocabulary_buffer_floats(plan, layout, share.tp_rank, question.threads));
+                                         vocabulary_buffer_floats(question, layout, share.tp_rank));
     return memory;
 }
 

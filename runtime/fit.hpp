@@ -28,6 +28,7 @@ struct FitQuestion {
     int kv_block_tokens = 1;
     std::int64_t positions = 1;        // longest sequence
     std::int64_t kv_memory_bytes = 0;  // pool asked for; 0: none
+    bool int8_products = false;        // blocks hold the codes of what they multiply
     int max_rows = 512;
     int exchange_rows = 512;
     int threads = 1;

@@ -80,6 +80,10 @@ TEST_CASE("a rank needs its weights, the KV of the longest sequence in blocks, a
     const std::int64_t least = 4 * (3 * 1024 + 4 * (2048 + 1024));  // stream, normed, projected; 4 experts' values
     CHECK(row_bytes > least);
     CHECK(row_bytes < 4 * least);
+    question.int8_products = true;
+    const std::int64_t with_codes = (buffers(2048) - buffers(1024)) / 1024;
+    CHECK(with_codes >= row_bytes + 2 * 1024);  // a byte per column of what attention and experts multiply
+    CHECK(with_codes < row_bytes + row_bytes / 2);
 }
 
 TEST_CASE("copies that neighbours share count once") {
