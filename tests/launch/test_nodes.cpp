@@ -18,8 +18,12 @@ namespace fs = std::filesystem;
 namespace {
 
 bool can_emulate_nodes() {
-    const bool can = std::system("unshare --net --pid --fork ip link add probe0 type bridge >/dev/null 2>&1") == 0;
-    return have(can, "emulated nodes", "network namespaces (root and iproute2)", "ARGOSY_REQUIRE_NODES");
+    // As nodes_mpirun.sh does; a root that is no mount point, as under chroot, has no mounts of its own to give.
+    const bool can = std::system(
+                         "unshare --net --mount --propagation private --pid --fork "
+                         "ip link add probe0 type bridge >/dev/null 2>&1") == 0;
+    return have(can, "emulated nodes", "namespaces of network and mounts (root, iproute2, no chroot)",
+                "ARGOSY_REQUIRE_NODES");
 }
 
 ProgramCall nodes_call(const Place& place, int nodes, int ranks, const std::string& run, const std::string& options) {
