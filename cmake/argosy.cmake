@@ -24,6 +24,7 @@ endfunction()
 # argosy_test(NAME SOURCES file... [DEPENDS target...] [RANKS n...] [ARGS arg...] [LABELS label...] [TIMEOUT seconds])
 # A Catch2 binary. Without RANKS it runs as one process; with RANKS it is built with the MPI main and run once per rank count
 # under mpirun, as tests NAME-1, NAME-2 and so on. Where the folder sets argosy_tests_start_ranks, the binary starts ranks itself.
+# A test that disturbs a running job at a chosen time, or fills the disk, says ALONE: two jobs of ctest then run nothing beside it.
 # Sanitizers slow programs down: every limit of time is then argosy_patience times as long. Leaks of Open MPI are known by frames
 # deep in the stack, which takes unwinding slowly; tests without MPI are spared that. intercept_tls_get_addr=0: GCC 12's
 # sanitizer takes a thread-local block of a loaded library that begins 16 bytes into a page for one of an older glibc, reads its
@@ -33,7 +34,7 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=(address|thread)")
     set(argosy_patience 10)
 endif()
 function(argosy_test name)
-    cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;RANKS;ARGS;LABELS" ${ARGN})
+    cmake_parse_arguments(ARG "ALONE" "TIMEOUT" "SOURCES;DEPENDS;RANKS;ARGS;LABELS" ${ARGN})
     if(NOT ARG_TIMEOUT)
         set(ARG_TIMEOUT 120)
     endif()
@@ -56,5 +57,8 @@ function(argosy_test name)
         add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS})
         set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${limit} SKIP_RETURN_CODE 77
             ENVIRONMENT_MODIFICATION "${environment}")
+        if(ARG_ALONE)
+            set_tests_properties(${name} PROPERTIES PROCESSORS 2)
+        endif()
     endif()
 endfunction()

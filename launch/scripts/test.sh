@@ -30,7 +30,7 @@ cmake --preset "$preset"
 cmake --build --preset "$preset" -j "$(nproc)"
 
 step "3/3 tests"
-# Tests that start ranks declare two processors, so that with two jobs they run alone and the others in pairs.
+# Tests under mpirun and tests marked ALONE declare two processors: with two jobs they run alone, the others in pairs.
 results=$PWD/build/$preset/junit.xml
 rm -f "$results"
 status=0
