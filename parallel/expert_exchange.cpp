@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/base/error.hpp"
+#include "kernels/kernel_meter.hpp"
 
 namespace argosy {
 
@@ -240,7 +241,7 @@ const float* ExpertExchange::join_members(const float* y, const Stream& stream) 
     join.parts = members;
     join.partial = partials_.data();
     join.out = joined_.as<float>();
-    if (own_rows > 0) ops_.leaf_join(join, stream);
+    if (own_rows > 0) run_op(ops_.leaf_join, join, stream);
     return joined_.as<float>();
 }
 
@@ -253,7 +254,8 @@ void ExpertExchange::return_results(int round, const float* y, const Stream& str
     const float* values = etp_.size() == 1 ? y : join_members(y, stream);
     const CombinePlan& combine = received_plan_.combine;
     subtree_.grow(static_cast<std::size_t>(combine.rows() * row_bytes));
-    if (combine.rows() > 0) ops_.combine(combine.args(config_.hidden, values, nullptr, subtree_.as<float>()), stream);
+    if (combine.rows() > 0)
+        run_op(ops_.combine, combine.args(config_.hidden, values, nullptr, subtree_.as<float>()), stream);
 
     const auto stage = static_cast<std::size_t>(stage_.size());
     send_.assign(stage, {});
@@ -276,9 +278,9 @@ void ExpertExchange::return_results(int round, const float* y, const Stream& str
 void ExpertExchange::finish(const float* residual, float* out, const Stream& stream) {
     if (plan_.rows == 0) return;
     if (stage_.size() == 1) {
-        ops_.combine(local_combine_.args(config_.hidden, y_, residual, out), stream);
+        run_op(ops_.combine, local_combine_.args(config_.hidden, y_, residual, out), stream);
     } else {
-        ops_.combine(finish_plan_.combine.args(config_.hidden, home_.as<float>(), residual, out), stream);
+        run_op(ops_.combine, finish_plan_.combine.args(config_.hidden, home_.as<float>(), residual, out), stream);
     }
 }
 

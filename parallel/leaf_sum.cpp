@@ -6,6 +6,7 @@
 
 #include "kernels/base/error.hpp"
 #include "kernels/base/leaf_tree.hpp"
+#include "kernels/kernel_meter.hpp"
 #include "parallel/rank_layout.hpp"
 
 namespace argosy {
@@ -69,7 +70,7 @@ void LeafSum::sum_rows(const Args& args, const Stream& stream) {
     join.partial = partial.data();
     join.residual = args.residual;
     join.out = args.out;
-    ops_.leaf_join(join, stream);
+    run_op(ops_.leaf_join, join, stream);
 }
 
 void LeafSum::gather_rows(std::int64_t rows, int columns, const float* own, float* all) {

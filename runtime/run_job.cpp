@@ -60,6 +60,7 @@ class Job {
           folders_(folders),
           signals_(signals),
           clock_(clock),
+          kernel_meter_(clock),
           started_utc_(utc_now()),
           results_(session, settings.run_dir) {}
 
@@ -67,6 +68,7 @@ class Job {
         read_profile();
         if (!settings_.dry_run) results_.check_folder();
         setup_ = set_up_job(session_, settings_, synthetic_, clock_);
+        setup_.stream.meter = &kernel_meter_;
         if (cluster_) session_.run_agreed([&] { machine_ = speeds_of_rank(*cluster_, setup_, session_); });
         if (settings_.dry_run) {
             if (first()) std::fputs(describe(setup_, session_).c_str(), stdout);
@@ -187,7 +189,10 @@ class Job {
                                                              .kv_blocks = static_cast<int>(setup_.kv_blocks),
                                                              .kv_dtype = settings_.kv_dtype,
                                                              .positions = setup_.positions});
-        if (cluster_) runner_->meter().compare_with(machine_);
+        if (cluster_) {
+            runner_->meter().compare_with(machine_);
+            kernel_meter_.compare_with(machine_, loaded_.private_bytes + loaded_.shared_bytes + runner_->kv_bytes());
+        }
         engine_ = std::make_unique<Engine>(engine_config(), setup_.tokenizer, *runner_, clock_, ledger_);
         if (!settings_.record.empty()) {
             recorder_ = std::make_unique<Recorder>(setup_.plan, record_what(settings_.record));
@@ -248,6 +253,7 @@ class Job {
         if (recorder_) recorder_->write(settings_.run_dir / "record", session_.rank());
         results_.close(setup_.input, finished);
         if (first()) count(ledger_, Witness::requests_failed, static_cast<std::int64_t>(setup_.input.errors.size()));
+        take_kernels(ledger_, kernel_meter_);
         close_ledger(ledger_, session_, groups_, setup_, loaded_, *runner_, *engine_, waits_.get(), clock_);
         std::vector<RankLedger> ledgers = gather_ledgers(session_, ledger_);
         std::vector<RequestUse> uses = collect_uses(session_.world(), uses_);
@@ -306,6 +312,7 @@ class Job {
     const JobFolders& folders_;
     const StopSignals& signals_;
     AccountClock& clock_;
+    KernelMeter kernel_meter_;
     std::string started_utc_;
     std::optional<CostProfile> profile_;
     std::optional<ClusterProfile> cluster_;

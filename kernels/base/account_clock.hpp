@@ -79,6 +79,7 @@ class AccountClock {
         ticking_ = true;
     }
 
+    bool ticking() const { return ticking_; }
     Account current() const { return current_; }
     Phase phase() const { return phase_; }
     std::int64_t start_ns() const { return start_ns_; }

@@ -301,22 +301,34 @@ std::string describe(const StepCost& cost) {
 
 std::int64_t step_word_sent_bytes(const CostPlace& place) { return kStepWordBytes * (place.stage() - 1); }
 
+double read_bandwidth(const MachineSpeeds& machine, std::int64_t bytes) {
+    for (const MachineSpeeds::Level& cache : machine.caches) {
+        if (bytes <= cache.bytes) return std::max(machine.memory_gbytes_per_s, cache.gbytes_per_s);
+    }
+    return machine.memory_gbytes_per_s;
+}
+
+namespace {
+// Whatever the products are made of, scores and the choice of experts are f32.
+bool in_f32(CostPart part) {
+    return part == CostPart::embedding || part == CostPart::scores || part == CostPart::router;
+}
+}  // namespace
+
 double step_limit_ns(const StepCost& cost, const MachineSpeeds& machine) {
-    if (!(machine.gflops > 0) || !(machine.memory_gbytes_per_s > 0)) {
+    if (!(machine.gflops > 0) || !(machine.product_gops > 0) || !(machine.memory_gbytes_per_s > 0)) {
         fail(ErrorKind::usage,
-             "A machine of {} GFLOP/s and {} GB/s has no limits to compare with. Measure it with argosy probe.",
-             machine.gflops, machine.memory_gbytes_per_s);
+             "A machine of {} GFLOP/s, {} of its products, and {} GB/s has no limits to compare with. Measure it with "
+             "argosy probe.",
+             machine.gflops, machine.product_gops, machine.memory_gbytes_per_s);
     }
     const PartCost total = cost.total();
-    double bandwidth = machine.memory_gbytes_per_s;
-    for (const MachineSpeeds::Level& cache : machine.caches) {
-        if (total.weight_bytes + total.kv_bytes > cache.bytes) continue;
-        bandwidth = std::max(bandwidth, cache.gbytes_per_s);
-        break;
-    }
+    const double bandwidth = read_bandwidth(machine, total.weight_bytes + total.kv_bytes);
     double ns = 0;
-    for (const PartCost& part : cost.part) {
-        ns += std::max(static_cast<double>(part.flops) / machine.gflops,
+    for (int p = 0; p < kCostPartCount; ++p) {
+        const PartCost& part = cost.of(static_cast<CostPart>(p));
+        const double peak = in_f32(static_cast<CostPart>(p)) ? machine.gflops : machine.product_gops;
+        ns += std::max(static_cast<double>(part.flops) / peak,
                        static_cast<double>(part.weight_bytes + part.kv_bytes) / bandwidth);
     }
     if (machine.send_gbytes_per_s > 0) ns += static_cast<double>(cost.sent.total()) / machine.send_gbytes_per_s;

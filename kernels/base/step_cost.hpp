@@ -140,12 +140,16 @@ struct MachineSpeeds {
         bool operator==(const Level&) const = default;
     };
     double gflops = 0.0;               // f32 multiply-add
+    double product_gops = 0.0;         // the arithmetic of the job's products: f32, or int8 codes
     double memory_gbytes_per_s = 0.0;  // read
     std::vector<Level> caches;         // smallest first
     double send_gbytes_per_s = 0.0;    // to another rank; 0: sending costs nothing
     double verb_ns = 0.0;              // the smallest collective
     bool operator==(const MachineSpeeds&) const = default;
 };
+
+// Read bandwidth of what holds that many bytes: the smallest cache that does, else memory.
+double read_bandwidth(const MachineSpeeds& machine, std::int64_t bytes);
 
 // The least time: for every part the larger of flops / peak and bytes / bandwidth (roofline: Williams, Waterman,
 // Patterson, CACM 52(4), 2009), and what is sent after that, since a step's exchanges wait for its products. Bytes are

@@ -11,8 +11,10 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+
 #include <tuple>
 #include <vector>
+#include "kernels/base/error.hpp"
 
 namespace argosy {
 
@@ -162,6 +164,24 @@ std::int64_t blamed_ns(const RankLedger& ledger, Account waiting) {
         if (entry.waiting == waiting) sum += entry.ns;
     }
     return sum;
+}
+
+void take_kernels(RankLedger& ledger, const KernelMeter& meter) {
+    std::size_t count = 0;
+    for (int p = 0; p < kPhaseCount; ++p) {
+        for (int a = 0; a < kAccountCount; ++a) {
+            for (int k = 0; k < kKernelCount; ++k) {
+                const auto phase = static_cast<Phase>(p);
+                const auto account = static_cast<Account>(a);
+                const auto kernel = static_cast<Kernel>(k);
+                const KernelTotals& totals = meter.of(phase, account, kernel);
+                if (totals.calls == 0) continue;
+                if (count == ledger.kernels.size())
+                    fail(ErrorKind::internal, "Kernels ran in more than {} cells of the ledger.", kKernelEntriesMax);
+                ledger.kernels[count++] = {.totals = totals, .kernel = kernel, .phase = phase, .account = account};
+            }
+        }
+    }
 }
 
 void take_clock(RankLedger& ledger, AccountClock& clock, std::int64_t now_ns) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/base/account_clock.hpp"
+#include "kernels/kernel_meter.hpp"
 
 namespace argosy {
 
@@ -106,6 +107,16 @@ struct BlameEntry {
 };
 inline constexpr int kBlameMax = 48;
 
+// What one kind of kernel did while the rank was in one cell of the ledger; its time is part of that cell's.
+struct KernelEntry {
+    KernelTotals totals;
+    Kernel kernel = Kernel::embed;
+    Phase phase = Phase::none;
+    Account account = Account::other;
+    std::uint8_t spare[5] = {};
+};
+inline constexpr int kKernelEntriesMax = 64;  // steps make about 20 in each of two phases
+
 // Plain and of fixed size: ranks gather it as bytes. All zero is a valid empty ledger.
 struct RankLedger {
     std::int32_t rank = 0;
@@ -134,6 +145,9 @@ struct RankLedger {
     std::int64_t max_rss_bytes = 0;
 
     std::array<std::int64_t, kWitnessCount> witness = {};
+
+    // By phase, account and kernel; calls 0 ends the list.
+    std::array<KernelEntry, kKernelEntriesMax> kernels = {};
 
     // Per waiting account they add up to the time in it. Largest first, then what had no room; ns 0 ends the list.
     std::array<BlameEntry, kBlameMax> blame = {};
@@ -170,6 +184,9 @@ void set_blame(RankLedger& ledger, std::vector<BlameEntry> blames);
 
 // Nanoseconds that the ledger blames on anybody, of one waiting account.
 std::int64_t blamed_ns(const RankLedger& ledger, Account waiting);
+
+// Copies what the meter has added up. Error(internal) when it is more than the ledger has room for.
+void take_kernels(RankLedger& ledger, const KernelMeter& meter);
 
 // Brings the clock up to now_ns and copies start, end and totals.
 void take_clock(RankLedger& ledger, AccountClock& clock, std::int64_t now_ns);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/account/efficiency.hpp"
+#include "runtime/account/kernel_table.hpp"
 #include "runtime/account/report.hpp"
 
 namespace argosy {
@@ -17,6 +18,7 @@ struct Spread {
 
 struct ReportFigures {
     std::vector<ReportRow> rows;
+    KernelTable kernels;
     BillPrices prices;
     Efficiency efficiency;
     Spread life_ns;

@@ -117,6 +117,23 @@ Json waits_json(const RankLedger& rank) {
     return waits;
 }
 
+Json kernels_json(const RankLedger& rank) {
+    Json kernels = Json::array();
+    for (const KernelEntry& entry : rank.kernels) {
+        if (entry.totals.calls == 0) break;
+        kernels.push_back({{"phase", name_of(entry.phase)},
+                           {"account", name_of(entry.account)},
+                           {"kernel", name_of(entry.kernel)},
+                           {"ns", entry.totals.ns},
+                           {"calls", entry.totals.calls},
+                           {"rows", entry.totals.rows},
+                           {"operations", entry.totals.operations},
+                           {"bytes", entry.totals.bytes},
+                           {"limit_ns", entry.totals.limit_ns > 0 ? Json(entry.totals.limit_ns) : Json(nullptr)}});
+    }
+    return kernels;
+}
+
 Json accounts_json(const RunReport& report) {
     Json accounts = Json::array();
     for (int p = 0; p < kPhaseCount; ++p) {
@@ -215,6 +232,7 @@ Json rank_json(const RunReport& report, std::size_t i) {
             {"amount", i < report.bill.ranks.size() ? Json(report.bill.ranks[i]) : Json(nullptr)},
             {"accounts_ns", accounts_ns},
             {"waits", waits_json(rank)},
+            {"kernels", kernels_json(rank)},
             {"tokens", tokens},
             {"bytes_sent", by_verb(rank.bytes_sent)},
             {"bytes_read", rank.bytes_read},

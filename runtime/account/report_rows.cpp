@@ -219,6 +219,7 @@ ReportFigures report_figures(const RunReport& report) {
     const std::vector<RankLedger>& ranks = report.ranks;
     ReportFigures f;
     f.rows = report_rows(ranks, report.bill);
+    f.kernels = kernel_table(ranks);
     f.prices = prices_of(report.bill);
     f.efficiency = efficiency_of(ranks);
     f.life_ns = spread_of(ranks, [](const RankLedger& r) { return r.life_ns(); });

@@ -253,6 +253,7 @@ std::string report_text(const RunReport& report) {
     std::string text;
     headline(text, report, f);
     table(text, report, f);
+    text += describe(f.kernels);
     tokens_and_prices(text, report, f);
     efficiency(text, report, f);
     witnesses(text, report);

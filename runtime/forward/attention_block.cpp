@@ -38,13 +38,14 @@ void AttentionBlock::run(int layer, const StepBatch& batch, KvCache& cache, floa
     float* own_normed = normed + own.begin * plan.hidden;
 
     rank_.clock.switch_to(Account::attention);
-    rank_.ops.rms_norm({.rows = static_cast<int>(own.count()),
-                        .hidden = plan.hidden,
-                        .x = x,
-                        .weight = weights.attn_norm,
-                        .eps = plan.rms_eps,
-                        .out = own_normed},
-                       rank_.stream);
+    run_op(rank_.ops.rms_norm,
+           {.rows = static_cast<int>(own.count()),
+            .hidden = plan.hidden,
+            .x = x,
+            .weight = weights.attn_norm,
+            .eps = plan.rms_eps,
+            .out = own_normed},
+           rank_.stream);
     if (rank_.layout.tp > 1) {
         rank_.clock.switch_to(Account::leaf_sum);
         leaf_sum_.gather_rows(batch.rows, plan.hidden, own_normed, normed);
@@ -53,44 +54,47 @@ void AttentionBlock::run(int layer, const StepBatch& batch, KvCache& cache, floa
     const bool has_heads = !rank_.heads.q.empty();
     if (has_heads && batch.rows > 0) {
         const KvLayer kv = cache.layer(layer);
-        rank_.ops.qkv({.rows = batch.rows,
-                       .q_heads = rank_.heads.q.count(),
-                       .kv_heads = rank_.heads.kv.count(),
-                       .head_dim = attention.head_dim,
-                       .x = normed,
-                       .weight = weights.qkv,
-                       .bias = weights.qkv_bias,
-                       .q_norm = weights.q_norm,
-                       .k_norm = weights.k_norm,
-                       .norm_eps = plan.rms_eps,
-                       .rotary_dim = attention.rope.rotary_dim,
-                       .rope_cos = rank_.rope_cos,
-                       .rope_sin = rank_.rope_sin,
-                       .position = batch.position.data(),
-                       .kv_slot = batch.kv_slot.data(),
-                       .kv = kv,
-                       .qkv = qkv_.as<float>(),
-                       .q = q_.as<float>(),
-                       .scratch = product_scratch(rank_, scratch_, weights.qkv.spec, batch.rows)},
-                      rank_.stream);
-        rank_.ops.attention({.spans = static_cast<int>(batch.spans.size()),
-                             .span = batch.spans.data(),
-                             .q_heads = rank_.heads.q.count(),
-                             .head_dim = attention.head_dim,
-                             .scale = attention.softmax_scale,
-                             .q = q_.as<float>(),
-                             .kv = kv,
-                             .q_to_kv = rank_.heads.q_to_kv.data(),
-                             .out = attended_.as<float>()},
-                            rank_.stream);
+        run_op(rank_.ops.qkv,
+               {.rows = batch.rows,
+                .q_heads = rank_.heads.q.count(),
+                .kv_heads = rank_.heads.kv.count(),
+                .head_dim = attention.head_dim,
+                .x = normed,
+                .weight = weights.qkv,
+                .bias = weights.qkv_bias,
+                .q_norm = weights.q_norm,
+                .k_norm = weights.k_norm,
+                .norm_eps = plan.rms_eps,
+                .rotary_dim = attention.rope.rotary_dim,
+                .rope_cos = rank_.rope_cos,
+                .rope_sin = rank_.rope_sin,
+                .position = batch.position.data(),
+                .kv_slot = batch.kv_slot.data(),
+                .kv = kv,
+                .qkv = qkv_.as<float>(),
+                .q = q_.as<float>(),
+                .scratch = product_scratch(rank_, scratch_, weights.qkv.spec, batch.rows)},
+               rank_.stream);
+        run_op(rank_.ops.attention,
+               {.spans = static_cast<int>(batch.spans.size()),
+                .span = batch.spans.data(),
+                .q_heads = rank_.heads.q.count(),
+                .head_dim = attention.head_dim,
+                .scale = attention.softmax_scale,
+                .q = q_.as<float>(),
+                .kv = kv,
+                .q_to_kv = rank_.heads.q_to_kv.data(),
+                .out = attended_.as<float>()},
+               rank_.stream);
         const std::int32_t group_begin[2] = {0, batch.rows};
-        rank_.ops.leaf_projection({.groups = 1,
-                                   .group_begin = group_begin,
-                                   .weight = &weights.o,
-                                   .x = attended_.as<float>(),
-                                   .out = projected_.as<float>(),
-                                   .scratch = product_scratch(rank_, scratch_, weights.o.spec, batch.rows)},
-                                  rank_.stream);
+        run_op(rank_.ops.leaf_projection,
+               {.groups = 1,
+                .group_begin = group_begin,
+                .weight = &weights.o,
+                .x = attended_.as<float>(),
+                .out = projected_.as<float>(),
+                .scratch = product_scratch(rank_, scratch_, weights.o.spec, batch.rows)},
+               rank_.stream);
     }
     rank_.clock.switch_to(Account::leaf_sum);
     leaf_sum_.sum_rows({.rows = batch.rows,

@@ -40,13 +40,14 @@ void DenseBlock::run(int layer, int rows, float* x) {
     float* own_normed = normed + own.begin * plan.hidden;
 
     rank_.clock.switch_to(Account::dense_block);
-    rank_.ops.rms_norm({.rows = static_cast<int>(own.count()),
-                        .hidden = plan.hidden,
-                        .x = x,
-                        .weight = weights.ffn_norm,
-                        .eps = plan.rms_eps,
-                        .out = own_normed},
-                       rank_.stream);
+    run_op(rank_.ops.rms_norm,
+           {.rows = static_cast<int>(own.count()),
+            .hidden = plan.hidden,
+            .x = x,
+            .weight = weights.ffn_norm,
+            .eps = plan.rms_eps,
+            .out = own_normed},
+           rank_.stream);
     if (rank_.layout.tp > 1) {
         rank_.clock.switch_to(Account::leaf_sum);
         leaf_sum_.gather_rows(rows, plan.hidden, own_normed, normed);
@@ -55,23 +56,25 @@ void DenseBlock::run(int layer, int rows, float* x) {
     const bool has_columns = !weights.down.empty();
     if (has_columns && rows > 0) {
         const std::int32_t group_begin[2] = {0, rows};
-        rank_.ops.gate_up({.groups = 1,
-                           .group_begin = group_begin,
-                           .row_index = nullptr,
-                           .gate = weights.gate.data(),
-                           .up = weights.up.data(),
-                           .x = normed,
-                           .h = hidden_.as<float>(),
-                           .x_rows = rows,
-                           .scratch = product_scratch(rank_, scratch_, weights.gate[0].spec, rows)},
-                          rank_.stream);
-        rank_.ops.leaf_projection({.groups = 1,
-                                   .group_begin = group_begin,
-                                   .weight = weights.down.data(),
-                                   .x = hidden_.as<float>(),
-                                   .out = projected_.as<float>(),
-                                   .scratch = product_scratch(rank_, scratch_, weights.down[0].spec, rows)},
-                                  rank_.stream);
+        run_op(rank_.ops.gate_up,
+               {.groups = 1,
+                .group_begin = group_begin,
+                .row_index = nullptr,
+                .gate = weights.gate.data(),
+                .up = weights.up.data(),
+                .x = normed,
+                .h = hidden_.as<float>(),
+                .x_rows = rows,
+                .scratch = product_scratch(rank_, scratch_, weights.gate[0].spec, rows)},
+               rank_.stream);
+        run_op(rank_.ops.leaf_projection,
+               {.groups = 1,
+                .group_begin = group_begin,
+                .weight = weights.down.data(),
+                .x = hidden_.as<float>(),
+                .out = projected_.as<float>(),
+                .scratch = product_scratch(rank_, scratch_, weights.down[0].spec, rows)},
+               rank_.stream);
     }
     rank_.clock.switch_to(Account::leaf_sum);
     const std::uint32_t present =

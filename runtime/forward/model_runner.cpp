@@ -63,13 +63,14 @@ ModelRunner::ModelRunner(const ModelPlan& plan, const RankWeights& weights, cons
 
 void ModelRunner::embed(const StepBatch& batch, const RowRange& own) {
     rank_.clock.switch_to(Account::attention);
-    rank_.ops.embed({.rows = static_cast<int>(own.count()),
-                     .hidden = rank_.plan.hidden,
-                     .token = batch.token.data() + own.begin,
-                     .table = rank_.weights.embedding,
-                     .dtype = rank_.weights.embedding_dtype,
-                     .out = x_.as<float>()},
-                    rank_.stream);
+    run_op(rank_.ops.embed,
+           {.rows = static_cast<int>(own.count()),
+            .hidden = rank_.plan.hidden,
+            .token = batch.token.data() + own.begin,
+            .table = rank_.weights.embedding,
+            .dtype = rank_.weights.embedding_dtype,
+            .out = x_.as<float>()},
+           rank_.stream);
 }
 
 ModelRunner::Done ModelRunner::done() const {

@@ -36,23 +36,25 @@ void MoeBlock::run(int layer, int own_rows, float* x) {
     const LayerWeights& weights = rank_.weights.layers[static_cast<std::size_t>(layer)];
 
     rank_.clock.switch_to(Account::router);
-    rank_.ops.rms_norm({.rows = own_rows,
-                        .hidden = plan.hidden,
-                        .x = x,
-                        .weight = weights.ffn_norm,
-                        .eps = plan.rms_eps,
-                        .out = normed_.as<float>()},
-                       rank_.stream);
-    rank_.ops.route({.rows = own_rows,
-                     .experts = plan.moe.experts,
-                     .top_k = plan.moe.top_k,
-                     .renormalise = plan.moe.renormalise,
-                     .x = normed_.as<float>(),
-                     .weight = weights.router,
-                     .logits = router_logits_.as<float>(),
-                     .ids = ids_.as<std::int32_t>(),
-                     .weights = weights_.as<float>()},
-                    rank_.stream);
+    run_op(rank_.ops.rms_norm,
+           {.rows = own_rows,
+            .hidden = plan.hidden,
+            .x = x,
+            .weight = weights.ffn_norm,
+            .eps = plan.rms_eps,
+            .out = normed_.as<float>()},
+           rank_.stream);
+    run_op(rank_.ops.route,
+           {.rows = own_rows,
+            .experts = plan.moe.experts,
+            .top_k = plan.moe.top_k,
+            .renormalise = plan.moe.renormalise,
+            .x = normed_.as<float>(),
+            .weight = weights.router,
+            .logits = router_logits_.as<float>(),
+            .ids = ids_.as<std::int32_t>(),
+            .weights = weights_.as<float>()},
+           rank_.stream);
 
     rank_.clock.switch_to(Account::dispatch_combine);
     const int rounds = exchange_.begin(own_rows, ids(), this->weights(), normed_.as<float>());
@@ -77,23 +79,25 @@ void MoeBlock::compute(const LayerWeights& weights, const ExpertExchange::Receiv
         computed_.experts_hit += in.group_begin[group + 1] > in.group_begin[group] ? 1 : 0;
     hidden_.grow(floats(in.grouped_rows, weights.gate[0].spec.n));
     results_.grow(floats(in.grouped_rows, rank_.plan.hidden));
-    rank_.ops.gate_up({.groups = in.groups,
-                       .group_begin = in.group_begin,
-                       .row_index = in.row_index,
-                       .gate = weights.gate.data(),
-                       .up = weights.up.data(),
-                       .x = in.x,
-                       .h = hidden_.as<float>(),
-                       .x_rows = in.rows,
-                       .scratch = product_scratch(rank_, scratch_, weights.gate[0].spec, in.rows)},
-                      rank_.stream);
-    rank_.ops.leaf_projection({.groups = in.groups,
-                               .group_begin = in.group_begin,
-                               .weight = weights.down.data(),
-                               .x = hidden_.as<float>(),
-                               .out = results_.as<float>(),
-                               .scratch = product_scratch(rank_, scratch_, weights.down[0].spec, in.grouped_rows)},
-                              rank_.stream);
+    run_op(rank_.ops.gate_up,
+           {.groups = in.groups,
+            .group_begin = in.group_begin,
+            .row_index = in.row_index,
+            .gate = weights.gate.data(),
+            .up = weights.up.data(),
+            .x = in.x,
+            .h = hidden_.as<float>(),
+            .x_rows = in.rows,
+            .scratch = product_scratch(rank_, scratch_, weights.gate[0].spec, in.rows)},
+           rank_.stream);
+    run_op(rank_.ops.leaf_projection,
+           {.groups = in.groups,
+            .group_begin = in.group_begin,
+            .weight = weights.down.data(),
+            .x = hidden_.as<float>(),
+            .out = results_.as<float>(),
+            .scratch = product_scratch(rank_, scratch_, weights.down[0].spec, in.grouped_rows)},
+           rank_.stream);
 }
 
 // The expert with the most rows, for ranks that wait for this one.

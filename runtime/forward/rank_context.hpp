@@ -6,6 +6,7 @@
 
 #include "kernels/base/account_clock.hpp"
 #include "kernels/base/buffer.hpp"
+#include "kernels/kernel_meter.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/mpi_session.hpp"
 #include "parallel/rank_layout.hpp"

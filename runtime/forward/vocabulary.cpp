@@ -50,13 +50,14 @@ const float* Vocabulary::gather_normed(const Chunk& chunk, std::span<const Wante
         std::memcpy(own_x + std::int64_t{count} * hidden, x + (row - own.begin) * hidden, floats(1, hidden));
         ++count;
     }
-    rank_.ops.rms_norm({.rows = count,
-                        .hidden = hidden,
-                        .x = own_x,
-                        .weight = rank_.weights.final_norm,
-                        .eps = rank_.plan.rms_eps,
-                        .out = own_x},
-                       rank_.stream);
+    run_op(rank_.ops.rms_norm,
+           {.rows = count,
+            .hidden = hidden,
+            .x = own_x,
+            .weight = rank_.weights.final_norm,
+            .eps = rank_.plan.rms_eps,
+            .out = own_x},
+           rank_.stream);
     if (rank_.layout.tp == 1) return own_x;
     rank_.clock.switch_to(Account::leaf_sum);
     rank_.groups.tp->all_gather_v(own_x, normed_.as<float>(), chunk.own_bytes);
@@ -70,13 +71,14 @@ const float* Vocabulary::project(const Chunk& chunk, const float* normed) {
     const int me = rank_.place.tp_rank;
     const VocabRange mine = vocab_of(rank_.plan, me, tp);
     if (!mine.empty()) {
-        rank_.ops.logits({.rows = static_cast<int>(chunk.count()),
-                          .x = normed,
-                          .weight = rank_.weights.head,
-                          .out = part_.as<float>(),
-                          .out_stride = mine.count(),
-                          .scratch = product_scratch(rank_, product_, rank_.weights.head.spec, chunk.count())},
-                         rank_.stream);
+        run_op(rank_.ops.logits,
+               {.rows = static_cast<int>(chunk.count()),
+                .x = normed,
+                .weight = rank_.weights.head,
+                .out = part_.as<float>(),
+                .out_stride = mine.count(),
+                .scratch = product_scratch(rank_, product_, rank_.weights.head.spec, chunk.count())},
+               rank_.stream);
     }
     if (tp == 1) return part_.as<float>();
 
@@ -125,13 +127,14 @@ void Vocabulary::run(int rows, std::span<const WantedRow> wanted, const float* x
         for (std::int64_t i = sampled.begin; i < sampled.end; ++i)
             how.push_back(wanted[chunk.begin + static_cast<std::size_t>(i)].how);
         std::vector<SampleResult> mine(how.size());
-        rank_.ops.sample({.rows = static_cast<int>(how.size()),
-                          .vocab = rank_.plan.vocab_size,
-                          .logits = logits,
-                          .row = how.data(),
-                          .scratch = scratch_.as<std::byte>(),
-                          .result = mine.data()},
-                         rank_.stream);
+        run_op(rank_.ops.sample,
+               {.rows = static_cast<int>(how.size()),
+                .vocab = rank_.plan.vocab_size,
+                .logits = logits,
+                .row = how.data(),
+                .scratch = scratch_.as<std::byte>(),
+                .result = mine.data()},
+               rank_.stream);
         if (observer) {
             for (std::int64_t i = 0; i < sampled.count(); ++i)
                 observer(chunk.begin + static_cast<std::size_t>(sampled.begin + i), logits + i * rank_.plan.vocab_size);

@@ -28,6 +28,16 @@ double part_of_node(const NodeFigures& figures, int threads, int node_threads) {
     return std::min(figures.alone.median * threads, figures.node.median * threads / node_threads);
 }
 
+const ArithmeticFigures& arithmetic_of(const ClusterProfile& profile, std::string_view isa, std::string_view kind) {
+    for (const ArithmeticFigures& figures : profile.arithmetic) {
+        if (figures.kind == kind && figures.isa == isa) return figures;
+    }
+    fail(ErrorKind::usage,
+         "The cluster profile of {} has no {} figures for {}, which this job uses. Measure this machine with argosy "
+         "probe, or leave out --cluster.",
+         profile.host, kind, isa);
+}
+
 }  // namespace
 
 ClusterProfile load_cluster_profile(const std::string& name, const std::vector<fs::path>& folders) {
@@ -52,17 +62,10 @@ ClusterProfile load_cluster_profile(const std::string& name, const std::vector<f
 
 MachineSpeeds machine_speeds(const ClusterProfile& profile, std::string_view isa, int threads, int node_threads,
                              bool several_nodes, std::string_view kind) {
-    const auto found = std::find_if(profile.arithmetic.begin(), profile.arithmetic.end(),
-                                    [&](const ArithmeticFigures& a) { return a.kind == kind && a.isa == isa; });
-    if (found == profile.arithmetic.end()) {
-        fail(ErrorKind::usage,
-             "The cluster profile of {} has no {} figures for {}, which this job uses. Measure this machine with "
-             "argosy probe, or leave out --cluster.",
-             profile.host, kind, isa);
-    }
     const int all = std::max(node_threads, threads);
     MachineSpeeds speeds;
-    speeds.gflops = part_of_cores(found->gops, profile, threads, all);
+    speeds.gflops = part_of_cores(arithmetic_of(profile, isa, "f32").gops, profile, threads, all);
+    speeds.product_gops = part_of_cores(arithmetic_of(profile, isa, kind).gops, profile, threads, all);
     speeds.memory_gbytes_per_s = part_of_node(profile.read_gbytes, threads, all);
     for (const CacheFigures& cache : profile.caches) {
         const bool private_to_core = cache.cpus < profile.cores_per_node;

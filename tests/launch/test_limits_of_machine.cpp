@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <regex>
 
 #include "kernels/base/step_cost.hpp"
@@ -144,8 +145,25 @@ TEST_CASE("probe's mistakes are sentences, and leave nothing") {
         CHECK_THAT(help.out, Contains(option));
 }
 
+// The meter counts what each kernel was given, the formulas what a step should give them; and a kernel's time is part of
+// its account's.
+void check_kernels(const json& rank) {
+    std::int64_t operations = 0;
+    std::map<std::pair<std::string, std::string>, std::int64_t> kernel_ns;
+    for (const json& kernel : rank.at("kernels")) {
+        operations += kernel.at("operations").get<std::int64_t>();
+        kernel_ns[{kernel.at("phase"), kernel.at("account")}] += kernel.at("ns").get<std::int64_t>();
+    }
+    CHECK(operations / 1'000'000 == witness(rank, "step_megaflops"));
+    CHECK(kernel_ns.size() >= 10);  // attention, router, experts, exchange, logits in each phase
+    for (const auto& [cell, ns] : kernel_ns) {
+        INFO(cell.first << " " << cell.second);
+        CHECK(ns <= rank.at("accounts_ns").at(cell.first).at(cell.second).get<std::int64_t>());
+    }
+}
+
 // Whatever the routers choose: what the formulas say from each step's rows is what the communicators counted.
-TEST_CASE("bytes that steps send are those of the cost formulas, on every rank") {
+TEST_CASE("bytes and operations of steps are those of the cost formulas, on every rank") {
     for (const auto& [ranks, options] : std::vector<std::pair<int, std::string>>{{2, "--tp 2"},
                                                                                  {2, "--dp 2"},
                                                                                  {2, "--tp 2 --etp 2"},
@@ -167,6 +185,7 @@ TEST_CASE("bytes that steps send are those of the cost formulas, on every rank")
         for (const json& rank : report.at("ranks")) {
             CHECK(witness(rank, "step_cost_bytes") == witness(rank, "step_sent_bytes"));
             sent += witness(rank, "step_sent_bytes");
+            check_kernels(rank);
         }
         CHECK((sent > 0) == (options != "--replicas 2"));
         std::cout << options << ": " << sent << " bytes sent by steps, as predicted\n";

@@ -130,6 +130,10 @@ TEST_CASE("speeds of a rank are its part of its node's") {
     // One thread alone on the node has memory for itself, up to what one thread gets.
     speeds = machine_speeds(p, "avx512", 1, 1, true);
     CHECK(speeds.gflops == Approx(100));
+    CHECK(speeds.product_gops == Approx(100));
+    speeds = machine_speeds(p, "avx512", 1, 1, true, "int8");
+    CHECK(speeds.gflops == Approx(100));
+    CHECK(speeds.product_gops == Approx(400));
     CHECK(speeds.memory_gbytes_per_s == Approx(20));
     CHECK(speeds.send_gbytes_per_s == Approx(6));
     // avx2: one thread alone is slower than its part of all.
