@@ -45,7 +45,7 @@ template <class V, class D>
     const MatrixSpec& spec = job.weight[0].spec;
     const std::int64_t all = row_end - row_begin;
     const std::int64_t tiles = (all + D::kTileRows - 1) / D::kTileRows;
-    if (ahead.next != nullptr) {  // evenly over the task's blocks
+    if (ahead.next != nullptr && all >= kFetchRows * tiles) {  // evenly over the task's blocks
         const int panels = int8_tile_panels<D>(static_cast<int>((all + tiles - 1) / tiles));
         const std::int64_t blocks = tiles * ((block.slots + panels - 1) / panels) * x.shape.blocks;
         const std::int64_t lines = (ahead.end - ahead.next + (ahead.then_end - ahead.then)) / 64;
