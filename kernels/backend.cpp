@@ -30,6 +30,10 @@ std::string missing_for_avx512_vnni() {
     if (std::string reason = missing_for_avx512(); !reason.empty()) return reason;
     return __builtin_cpu_supports("avx512vnni") ? "" : "This CPU lacks AVX512-VNNI.";
 }
+std::string missing_for_avx512_bf16() {
+    if (std::string reason = missing_for_avx512(); !reason.empty()) return reason;
+    return __builtin_cpu_supports("avx512bf16") ? "" : "This CPU lacks AVX512-BF16.";
+}
 std::string missing_for_any() { return ""; }
 std::string missing_for_cuda() { return "This build holds no CUDA backend."; }
 
@@ -48,6 +52,10 @@ constexpr std::array kKnown{
     Known{"cpu-avx2", "cpu", "avx2", "exact", missing_for_avx2, cpu_avx2_ops},
     Known{"cpu-portable", "cpu", "portable", "exact", missing_for_any, cpu_portable_ops},
     Known{"reference", "reference", "", "exact", missing_for_any, reference_ops},
+    Known{"cpu-avx512", "cpu", "avx512", "bf16", missing_for_avx512_bf16, cpu_avx512_bf16_ops},
+    Known{"cpu-avx2", "cpu", "avx2", "bf16", missing_for_avx2, cpu_avx2_bf16_ops},
+    Known{"cpu-portable", "cpu", "portable", "bf16", missing_for_any, cpu_portable_bf16_ops},
+    Known{"reference", "reference", "", "bf16", missing_for_any, reference_bf16_ops},
     Known{"cpu-avx512", "cpu", "avx512", "int8", missing_for_avx512_vnni, cpu_avx512_int8_ops},
     Known{"cpu-avx2", "cpu", "avx2", "int8", missing_for_avx2, cpu_avx2_int8_ops},
     Known{"cpu-portable", "cpu", "portable", "int8", missing_for_any, cpu_portable_int8_ops},
@@ -98,7 +106,7 @@ std::vector<BackendEntry> backends() {
 const Ops& select_backend(std::string_view backend, std::string_view isa, std::string_view numerics) {
     constexpr std::array<std::string_view, 4> kBackends{"auto", "cpu", "reference", "cuda"};
     constexpr std::array<std::string_view, 4> kIsas{"auto", "avx512", "avx2", "portable"};
-    constexpr std::array<std::string_view, 2> kNumerics{"exact", "int8"};
+    constexpr std::array<std::string_view, 3> kNumerics{"exact", "bf16", "int8"};
     check_word("backend", backend, kBackends);
     check_word("isa", isa, kIsas);
     check_word("numerics", numerics, kNumerics);
@@ -114,7 +122,17 @@ const Ops& select_backend(std::string_view backend, std::string_view isa, std::s
          isa, numerics, reason, runnable_names(numerics));
 }
 
-const Ops& reference_of(const Ops& ops) { return ops.int8_products ? reference_int8_ops() : reference_ops(); }
+const Ops& reference_of(const Ops& ops) {
+    switch (ops.products) {
+        case Products::int8:
+            return reference_int8_ops();
+        case Products::bf16:
+            return reference_bf16_ops();
+        case Products::f32:
+            return reference_ops();
+    }
+    return reference_ops();
+}
 
 void prepare_threads(int threads) {
     set_environment();

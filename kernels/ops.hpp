@@ -20,10 +20,11 @@ namespace argosy {
 
 // A weight matrix as a rank holds it: out[m][n] = sum over k of x[m][k] * w[n][k].
 struct MatrixSpec {
-    std::int64_t n = 0;        // outputs: rows of the checkpoint's [out, in] matrix
-    std::int64_t k = 0;        // inputs: columns of it
-    DType dtype = DType::f32;  // how weights are kept: f32, bf16, or int8 with a scale per block (rule R9)
-    LeafCut cut;  // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
+    std::int64_t n = 0;  // outputs: rows of the checkpoint's [out, in] matrix
+    std::int64_t k = 0;  // inputs: columns of it
+    DType dtype =
+        DType::f32;  // how weights are kept: f32, bf16, bf16_pairs (rule R11), or int8 with a scale per block (rule R9)
+    LeafCut cut;     // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
     bool operator==(const MatrixSpec&) const = default;
 };
 
@@ -259,10 +260,14 @@ struct SampleArgs {
 
 // ---- the table ----
 
+// What qkv, leaf projection, gate-up and logits multiply: f32 with weights as stored, or both sides as codes of int8
+// (rule R9) or as bf16 (rule R11).
+enum class Products : std::uint8_t { f32, bf16, int8 };
+
 struct Ops {
     std::string_view name;         // backend and instruction set: "reference", "cpu-avx512"
     std::string_view numerics_id;  // changes whenever any result's bits change: "cpu-exact-1"
-    bool int8_products = false;  // qkv, leaf projection, gate-up and logits take weights of dtype int8; else as stored
+    Products products = Products::f32;
 
     std::size_t (*packed_bytes)(const MatrixSpec&);
     void (*pack)(const PackArgs&);
@@ -284,5 +289,18 @@ struct Ops {
     void (*logits)(const LogitsArgs&, const Stream&);
     void (*sample)(const SampleArgs&, const Stream&);
 };
+
+// How such a product's weights are kept, by how they would be for f32.
+inline DType kept_as(const Ops& ops, DType exact) {
+    switch (ops.products) {
+        case Products::int8:
+            return DType::int8;
+        case Products::bf16:
+            return DType::bf16_pairs;
+        case Products::f32:
+            return exact;
+    }
+    return exact;
+}
 
 }  // namespace argosy

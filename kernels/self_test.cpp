@@ -56,9 +56,6 @@ Packed pack(const Ops& ops, const MatrixSpec& spec, const Floats& weights, int c
     return packed;
 }
 
-// Weights as the products of `ops` take them.
-DType kept_as(const Ops& ops, DType exact) { return ops.int8_products ? DType::int8 : exact; }
-
 struct Scratch {
     std::vector<std::byte> bytes;
     std::byte* start;

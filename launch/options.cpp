@@ -35,12 +35,11 @@ void add_numbers(po::options_description& group, JobSettings& s, Typed& t) {
         ("isa", po::value(&s.isa)->value_name("NAME"),
          "avx512, avx2, portable or auto: the same bits from each (default auto)")  //
         ("numerics", po::value(&s.numerics)->value_name("MODE"),
-         "exact: weights as stored, f32 activations and sums; int8: codes of 8 bits with a scale for every 128 values, "
-         "of weights and of activations (default exact)")  //
+         "exact: weights as stored, f32 activations and sums; bf16: weights and activations rounded to bf16 for "
+         "products; int8: codes of 8 bits with a scale for every 128 values, of both (default exact)")  //
         ("weights-as", po::value(&t.weights_as)->value_name("FORMAT"),
          "encode the matrices when they are loaded, the router's and the vocabulary's apart: f32, bf16, f16, fp8, "
-         "int8, "
-         "mxfp4 or nvfp4 (default: as stored)")  //
+         "int8, mxfp4 or nvfp4 (default: as stored)")  //
         ("kv-dtype", po::value(&t.kv_dtype)->value_name("FORMAT"),
          "number format of the KV cache: bf16 or f32 (default bf16)");
 }
@@ -148,7 +147,7 @@ void check_common(JobSettings& s, const Typed& t) {
     if (s.pp > 1 || s.pp < 0)
         fail(ErrorKind::usage,
              "--pp is {}; this version runs one pipeline stage. Use --tp, --ep or --dp to spread a model.", s.pp);
-    check_word(s.numerics, {"exact", "int8"}, "--numerics");
+    check_word(s.numerics, {"exact", "bf16", "int8"}, "--numerics");
     check_word(t.kv_dtype, {"bf16", "f32"}, "--kv-dtype");
     s.kv_dtype = t.kv_dtype == "f32" ? DType::f32 : DType::bf16;
     if (!t.weights_as.empty()) {

@@ -65,7 +65,7 @@ FitQuestion fit_question(const JobSetup& job, const JobSettings& settings, const
     question.plan = &job.plan;
     question.weights = weight_counter(job.plan, job.source, *job.ops);
     question.kv_dtype = settings.kv_dtype;
-    question.int8_products = job.ops->int8_products;
+    question.int8_products = job.ops->products == Products::int8;
     question.kv_block_tokens = kKvBlockTokens;
     question.kv_memory_bytes = settings.kv_memory_bytes;
     question.max_rows = settings.max_rows;

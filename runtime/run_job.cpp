@@ -38,6 +38,12 @@ RecordWhat record_what(const std::vector<std::string>& words) {
     return what;
 }
 
+// Figures of which arithmetic bound the products. Where there is no instruction for bf16, FMAs of f32 do them.
+std::string_view arithmetic_kind(const Ops& ops) {
+    if (ops.products == Products::int8) return "int8";
+    return ops.products == Products::bf16 && ops.name == "cpu-avx512" ? "bf16" : "f32";
+}
+
 // What this rank can do by the profile. Loops in plain C++ count as portable.
 MachineSpeeds speeds_of_rank(const ClusterProfile& cluster, const JobSetup& setup, const MpiSession& session) {
     const RankSpot& mine = setup.spots[static_cast<std::size_t>(session.rank())];
@@ -46,7 +52,7 @@ MachineSpeeds speeds_of_rank(const ClusterProfile& cluster, const JobSetup& setu
     std::string_view isa = setup.ops->name;
     isa = isa.rfind("cpu-", 0) == 0 ? isa.substr(4) : "portable";
     return machine_speeds(cluster, isa, mine.threads, node_threads, session.node_count() > 1,
-                          setup.ops->int8_products ? "int8" : "f32");
+                          arithmetic_kind(*setup.ops));
 }
 
 // What one rank owns while a job runs. Members end in reverse order: the engine before the memory its weights stand in.

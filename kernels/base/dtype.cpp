@@ -12,6 +12,7 @@ std::size_t size_of(DType dtype) {
         case DType::i32:
             return 4;
         case DType::bf16:
+        case DType::bf16_pairs:
         case DType::f16:
         case DType::i16:
             return 2;
@@ -41,6 +42,8 @@ std::string_view name_of(DType dtype) {
             return "i32";
         case DType::bf16:
             return "bf16";
+        case DType::bf16_pairs:
+            return "bf16 pairs";
         case DType::f16:
             return "f16";
         case DType::i16:

@@ -6,9 +6,10 @@
 
 namespace argosy {
 
-// The last four are block formats of matrices: codes that mean nothing without the scales beside them
+// bf16_pairs is bf16 as products of pairs take it, with zeros for denormals (rule R11); files know only bf16. The last
+// four are block formats of matrices: codes that mean nothing without the scales beside them
 // (kernels/quant/block_format.hpp).
-enum class DType { f32, bf16, f16, f64, i64, i32, i16, i8, u8, boolean, f8_e4m3, fp8, int8, mxfp4, nvfp4 };
+enum class DType { f32, bf16, f16, f64, i64, i32, i16, i8, u8, boolean, f8_e4m3, bf16_pairs, fp8, int8, mxfp4, nvfp4 };
 
 // Bytes of one element of a plain format; 0 for a block format.
 std::size_t size_of(DType dtype);

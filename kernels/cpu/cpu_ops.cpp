@@ -42,9 +42,16 @@ std::size_t int8_scratch_bytes(const MatrixSpec& spec, std::int64_t rows) {
 }
 
 // The same table but for its products.
+Ops with_bf16_products(Ops ops, AddPart products) {
+    ops.numerics_id = kBf16NumericsId;
+    ops.products = Products::bf16;
+    products(ops);
+    return ops;
+}
+
 Ops with_int8_products(Ops ops, AddPart products) {
     ops.numerics_id = kInt8NumericsId;
-    ops.int8_products = true;
+    ops.products = Products::int8;
     ops.product_scratch_bytes = int8_scratch_bytes;
     products(ops);
     return ops;
@@ -67,6 +74,21 @@ const Ops& cpu_avx2_ops() {
 const Ops& cpu_avx512_ops() {
     using namespace cpu_avx512;
     static const Ops ops = make_ops("cpu-avx512", add_products, add_attention, add_row_ops, add_sampler);
+    return ops;
+}
+
+const Ops& cpu_portable_bf16_ops() {
+    static const Ops ops = with_bf16_products(cpu_portable_ops(), cpu_portable::add_bf16_products);
+    return ops;
+}
+
+const Ops& cpu_avx2_bf16_ops() {
+    static const Ops ops = with_bf16_products(cpu_avx2_ops(), cpu_avx2::add_bf16_products);
+    return ops;
+}
+
+const Ops& cpu_avx512_bf16_ops() {
+    static const Ops ops = with_bf16_products(cpu_avx512_ops(), cpu_avx512::add_bf16_products);
     return ops;
 }
 

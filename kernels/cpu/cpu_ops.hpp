@@ -13,6 +13,11 @@ const Ops& cpu_avx2_ops();
 // Needs AVX-512 F, BW, VL and DQ, and what AVX2 needs.
 const Ops& cpu_avx512_ops();
 
+// The same with products of bf16 pairs (rule R11). The last needs AVX512-BF16 beside the rest.
+const Ops& cpu_portable_bf16_ops();
+const Ops& cpu_avx2_bf16_ops();
+const Ops& cpu_avx512_bf16_ops();
+
 // The same with int8 products (rule R9). The last needs AVX512-VNNI beside the rest.
 const Ops& cpu_portable_int8_ops();
 const Ops& cpu_avx2_int8_ops();

@@ -9,6 +9,7 @@ namespace argosy {
 
 namespace cpu_portable {
 void add_products(Ops& ops);
+void add_bf16_products(Ops& ops);
 void add_int8_products(Ops& ops);
 void add_attention(Ops& ops);
 void add_row_ops(Ops& ops);
@@ -17,6 +18,7 @@ void add_sampler(Ops& ops);
 
 namespace cpu_avx2 {
 void add_products(Ops& ops);
+void add_bf16_products(Ops& ops);
 void add_int8_products(Ops& ops);
 void add_attention(Ops& ops);
 void add_row_ops(Ops& ops);
@@ -25,6 +27,7 @@ void add_sampler(Ops& ops);
 
 namespace cpu_avx512 {
 void add_products(Ops& ops);
+void add_bf16_products(Ops& ops);
 void add_int8_products(Ops& ops);
 void add_attention(Ops& ops);
 void add_row_ops(Ops& ops);

@@ -26,6 +26,12 @@ struct SourceF16 {
     static std::uint16_t bf16(std::uint16_t value) { return encode_bf16(decode_f16(value)); }
 };
 
+template <class Source>
+struct WithoutDenormals {
+    using Element = typename Source::Element;
+    static std::uint16_t bf16(Element value) { return encode_bf16_pairs(Source::f32(value)); }
+};
+
 // The rows of one panel that are to be placed: lanes [begin, end), row l of the matrix at source + (l - begin) *
 // stride_bytes.
 struct PanelRows {
@@ -73,6 +79,8 @@ template <class Source>
 void place_part(const PackArgs& args, const PanelRows& rows, std::int64_t k_begin, std::int64_t k_end, std::byte* out) {
     if (args.spec.dtype == DType::bf16) {
         place_bf16<Source>(rows, k_begin, k_end, reinterpret_cast<std::uint32_t*>(out));
+    } else if (args.spec.dtype == DType::bf16_pairs) {
+        place_bf16<WithoutDenormals<Source>>(rows, k_begin, k_end, reinterpret_cast<std::uint32_t*>(out));
     } else {
         place_f32<Source>(rows, k_begin, k_end, reinterpret_cast<float*>(out));
     }

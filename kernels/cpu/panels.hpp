@@ -1,7 +1,7 @@
 // How the CPU backend packs weights: panels of 16 outputs, so that one output is one SIMD lane and K runs along memory
 // (rule R3).
 //
-// A panel holds, leaf after leaf, [k][16] f32, or for bf16 [k/2][16][2]: one 32-bit lane holds an even k in its low
+// A panel holds, leaf after leaf, [k][16] f32, or for bf16 and bf16_pairs [k/2][16][2]: one 32-bit lane holds an even k in its low
 // half and the next k in its high half. `lane << 16` decodes the first and `lane & 0xffff0000` the second, so a product
 // reads 64 bytes for two steps of K. An odd last k of a leaf stands alone with a zero upper half. Outputs beyond n are
 // rows of whatever the memory held; they are never stored.
@@ -25,7 +25,7 @@ inline constexpr int kPanelOutputs = 16;
 // whole blocks of the leaf.
 ARGOSY_INLINE std::int64_t panel_part_bytes(DType dtype, std::int64_t columns) {
     if (dtype == DType::int8) return (columns + kInt8Block - 1) / kInt8Block * 64 + (columns + 3) / 4 * 64;
-    return dtype == DType::bf16 ? (columns + 1) / 2 * 64 : columns * 64;
+    return dtype == DType::f32 ? columns * 64 : (columns + 1) / 2 * 64;
 }
 
 ARGOSY_INLINE int leaf_parts(const MatrixSpec& spec) { return spec.cut.count == 0 ? 1 : spec.cut.count; }

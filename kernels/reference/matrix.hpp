@@ -15,6 +15,7 @@ namespace argosy::reference {
 inline float load(const void* data, DType dtype, std::int64_t index) {
     switch (dtype) {
         case DType::bf16:
+        case DType::bf16_pairs:
             return decode_bf16(static_cast<const std::uint16_t*>(data)[index]);
         case DType::f16:
             return decode_f16(static_cast<const std::uint16_t*>(data)[index]);
@@ -27,6 +28,8 @@ inline float load(const void* data, DType dtype, std::int64_t index) {
 inline void store(void* data, DType dtype, std::int64_t index, float value) {
     if (dtype == DType::bf16) {
         static_cast<std::uint16_t*>(data)[index] = encode_bf16(value);
+    } else if (dtype == DType::bf16_pairs) {
+        static_cast<std::uint16_t*>(data)[index] = encode_bf16_pairs(value);
     } else {
         static_cast<float*>(data)[index] = value;
     }
@@ -58,9 +61,38 @@ inline float int8_chain(const WeightMatrix& w, std::int64_t row, const float* x,
     return sum;
 }
 
+// a * b + c of bf16 factors, rounded once; below the smallest normal f32 after that rounding: a zero of its sign. A
+// bf16 product is exact in double; 2^-126 - 2^-151 lies halfway between 2^-126, which is even, and the f32 below it.
+inline float flushed_fma(float a, float b, float c) {
+    const float result = fma_f32(a, b, c);
+    const double product = static_cast<double>(a) * static_cast<double>(b);
+    const double sum = product + static_cast<double>(c);
+    const double lost = (product - (sum - (sum - product))) + (static_cast<double>(c) - (sum - product));
+    const double size = sum < 0 ? -sum : sum;
+    const double beyond = sum < 0 ? -lost : lost;  // what the magnitude has beside `size`
+    constexpr double kEdge = 0x1p-126 - 0x1p-151;
+    const bool flushed = size < kEdge || (size == kEdge && beyond < 0);
+    return flushed ? result * 0.0F : result;
+}
+
+// Rule R11: pairs of adjacent columns, the later one first; an odd last column stands beside zeros.
+inline float pair_chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin,
+                        std::int64_t k_end) {
+    float sum = 0;
+    for (std::int64_t k = k_begin; k < k_end; k += 2) {
+        for (std::int64_t j = k + 1; j >= k; --j) {
+            const bool beside = j == k_end;
+            const float value = beside ? 0 : decode_bf16(encode_bf16_pairs(x[j]));
+            sum = flushed_fma(value, beside ? 0 : load(w.data, w.spec.dtype, row * w.spec.k + j), sum);
+        }
+    }
+    return sum;
+}
+
 // Sum over k in [k_begin, k_end) of x[k] * w[row][k], one chain in order from 0.
 inline float chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin, std::int64_t k_end) {
     if (w.spec.dtype == DType::int8) return int8_chain(w, row, x, k_begin, k_end);
+    if (w.spec.dtype == DType::bf16_pairs) return pair_chain(w, row, x, k_begin, k_end);
     float sum = 0;
     for (std::int64_t k = k_begin; k < k_end; ++k)
         sum = fma_f32(x[k], load(w.data, w.spec.dtype, row * w.spec.k + k), sum);

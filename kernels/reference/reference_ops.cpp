@@ -29,12 +29,23 @@ const Ops& reference_ops() {
     return kOps;
 }
 
-// The same functions: a chain over weights of dtype int8 quantises its part of x.
+// The same functions: a chain over weights of dtype bf16_pairs rounds its part of x.
+const Ops& reference_bf16_ops() {
+    static const Ops kOps = [] {
+        Ops ops = reference_ops();
+        ops.numerics_id = kBf16NumericsId;
+        ops.products = Products::bf16;
+        return ops;
+    }();
+    return kOps;
+}
+
+// And one over weights of dtype int8 quantises it.
 const Ops& reference_int8_ops() {
     static const Ops kOps = [] {
         Ops ops = reference_ops();
         ops.numerics_id = kInt8NumericsId;
-        ops.int8_products = true;
+        ops.products = Products::int8;
         return ops;
     }();
     return kOps;

@@ -183,8 +183,8 @@ class Builder {
 }  // namespace
 
 DType packed_dtype(TensorRole role, DType stored, const Ops& ops) {
-    if (ops.int8_products && role != TensorRole::router) return DType::int8;
-    return stored == DType::bf16 ? DType::bf16 : DType::f32;
+    const DType exact = stored == DType::bf16 ? DType::bf16 : DType::f32;
+    return role == TensorRole::router ? exact : kept_as(ops, exact);
 }
 
 std::uint64_t arena_key(Arena arena, const LayoutShare& share) {

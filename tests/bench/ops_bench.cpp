@@ -20,16 +20,21 @@ namespace {
 constexpr std::size_t kStreamBytes = std::size_t{1} << 30;
 
 struct Bench {
-    const Ops& exact;
-    const Ops& int8;
+    // A mode of numerics, null where the machine cannot run it, and its limit with all threads.
+    struct Mode {
+        const Ops* ops = nullptr;
+        double gops = 0;
+    };
+    Mode f32, bf16, int8;
     Stream stream;
     std::string word;
-    double gflops;  // limits of all threads
-    double gops;    // of int8
-    double gbytes;
+    double gbytes = 0;
 
-    const Ops& ops(DType dtype) const { return dtype == DType::int8 ? int8 : exact; }
-    double limit(DType dtype) const { return dtype == DType::int8 ? gops : gflops; }
+    const Mode& mode(DType dtype) const {
+        return dtype == DType::int8 ? int8 : dtype == DType::bf16_pairs ? bf16 : f32;
+    }
+    const Ops& ops(DType dtype) const { return *mode(dtype).ops; }
+    double limit(DType dtype) const { return mode(dtype).gops; }
 };
 
 Buffer random_floats(std::size_t count) {
@@ -150,7 +155,7 @@ void bench_attention(const Bench& bench, const std::string& what, int sequences,
     const int q_heads = 16;
     const KvSpec spec{4, 64, DType::bf16};
     const int blocks_each = (context + kKvBlockTokens - 1) / kKvBlockTokens;
-    const std::size_t block_bytes = bench.exact.kv_block_bytes(spec);
+    const std::size_t block_bytes = bench.f32.ops->kv_block_bytes(spec);
     Buffer pool(block_bytes * static_cast<std::size_t>(sequences * blocks_each));
     for (std::size_t i = 0; i < pool.bytes() / 2; ++i)
         pool.as<std::uint16_t>()[i] = static_cast<std::uint16_t>(0x3f00 + i % 97);
@@ -166,8 +171,8 @@ void bench_attention(const Bench& bench, const std::string& what, int sequences,
                        q.as<float>(), {},           nullptr, out.as<float>()};
     args.kv = {spec, pool.as<std::byte>(), static_cast<std::int64_t>(block_bytes)};
     const double pairs = static_cast<double>(sequences) * rows * (context - (rows - 1) / 2.0);
-    report(bench, name, 4.0 * pairs * q_heads * spec.head_dim, bench.gflops, static_cast<double>(pool.bytes()),
-           [&] { bench.exact.attention(args, bench.stream); });
+    report(bench, name, 4.0 * pairs * q_heads * spec.head_dim, bench.f32.gops, static_cast<double>(pool.bytes()),
+           [&] { bench.f32.ops->attention(args, bench.stream); });
 }
 
 void bench_sampler(const Bench& bench, const std::string& what, const SampleRow& row) {
@@ -179,17 +184,18 @@ void bench_sampler(const Bench& bench, const std::string& what, const SampleRow&
         const float x = logits.as<float>()[i];
         logits.as<float>()[i] = 6 * x + 6 * x * x * x;
     }
-    Buffer scratch(bench.exact.sample_scratch_bytes(kVocab, bench.stream.threads));
+    Buffer scratch(bench.f32.ops->sample_scratch_bytes(kVocab, bench.stream.threads));
     SampleResult result;
     SampleRow now = row;
-    report(bench, name, 0, bench.gflops, kVocab * 4.0, [&] {
+    report(bench, name, 0, bench.f32.gops, kVocab * 4.0, [&] {
         ++now.position;
-        bench.exact.sample({1, kVocab, logits.as<float>(), &now, scratch.as<std::byte>(), &result}, bench.stream);
+        bench.f32.ops->sample({1, kVocab, logits.as<float>(), &now, scratch.as<std::byte>(), &result}, bench.stream);
     });
 }
 
 void run_all(const Bench& bench) {
-    for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::bf16_pairs, DType::int8}) {
+        if (bench.mode(dtype).ops == nullptr) continue;
         for (const auto& [n, k] : {std::pair{1536, 1024}, std::pair{1024, 1024}}) {
             for (const int rows : {1, 4, 16, 64, 256, 512}) bench_product(bench, dtype, rows, n, k);
         }
@@ -229,15 +235,27 @@ int run(int argc, char** argv) {
         }
     }
     const Ops& ops = select_backend("cpu", isa);
-    const Ops& int8 = select_backend("cpu", isa, "int8");
     prepare_threads(stream.threads);
+    const auto mode = [&](std::string_view numerics, ArithmeticKind kind) {
+        for (const BackendEntry& entry : backends()) {
+            if (entry.ops != nullptr && entry.name == ops.name && entry.numerics == numerics)
+                return Bench::Mode{entry.ops, arithmetic_gops(kind, ops.name, stream.threads)};
+        }
+        return Bench::Mode{};
+    };
+    const bool dots = ops.name == "cpu-avx512";  // elsewhere FMAs of f32 do the products of bf16
+    Bench bench{.f32 = mode("exact", ArithmeticKind::f32),
+                .bf16 = mode("bf16", dots ? ArithmeticKind::bf16 : ArithmeticKind::f32),
+                .int8 = mode("int8", ArithmeticKind::int8),
+                .stream = stream,
+                .word = word};
     const Buffer memory = random_floats(kStreamBytes / 4);
-    const double gflops = arithmetic_gops(ArithmeticKind::f32, ops.name, stream.threads);
-    const double gops = arithmetic_gops(ArithmeticKind::int8, int8.name, stream.threads);
-    const double gbytes = read_gbytes(memory.data(), kStreamBytes, stream.threads);
-    fmt::print("{}, {} threads; their limits: {:.1f} GFLOP/s, {:.2f} GB/s from {} MiB, {:.0f} int8 Gop/s\n", ops.name,
-               stream.threads, gflops, gbytes, kStreamBytes >> 20, gops);
-    run_all({ops, int8, stream, word, gflops, gops, gbytes});
+    bench.gbytes = read_gbytes(memory.data(), kStreamBytes, stream.threads);
+    fmt::print(
+        "{}, {} threads; their limits: {:.1f} GFLOP/s, {:.1f} of bf16 products, {:.0f} int8 Gop/s, {:.2f} GB/s from {} "
+        "MiB\n",
+        ops.name, stream.threads, bench.f32.gops, bench.bf16.gops, bench.int8.gops, bench.gbytes, kStreamBytes >> 20);
+    run_all(bench);
     return 0;
 }
 

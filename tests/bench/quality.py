@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What numerics and weight formats cost in quality: exact-match accuracy of greedy answers, and perplexity of text.
 
-    quality.py BUILD MODEL EVAL [--numerics exact,int8] [--weights-as stored,fp8,int8,mxfp4,nvfp4]
+    quality.py BUILD MODEL EVAL [--numerics exact,bf16,int8] [--weights-as stored,fp8,int8,mxfp4,nvfp4]
 
 EVAL holds tasks.jsonl (OpenAI batch lines), answers.jsonl (custom_id, answer) and text.jsonl (text). Perplexity is over
 all tokens of each text but its first.
@@ -34,7 +34,7 @@ def main():
     parser.add_argument("build")
     parser.add_argument("model")
     parser.add_argument("eval", type=pathlib.Path)
-    parser.add_argument("--numerics", default="exact,int8")
+    parser.add_argument("--numerics", default="exact,bf16,int8")
     parser.add_argument("--weights-as", default="stored,fp8,int8,mxfp4,nvfp4")
     args = parser.parse_args()
     tasks = read(args.eval / "tasks.jsonl")

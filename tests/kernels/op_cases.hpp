@@ -81,7 +81,6 @@ inline Stored stored(const Floats& values, DType dtype) {
 }
 
 // How a table's products take weights that a checkpoint stores as `dtype`.
-inline DType kept_as(const Ops& ops, DType dtype) { return ops.int8_products ? DType::int8 : dtype; }
 
 // A product's scratch memory, filled with what no op may read.
 struct Scratch {

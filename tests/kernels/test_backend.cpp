@@ -28,15 +28,17 @@ TEST_CASE("every backend has a full table or a reason, and all of one mode share
         if (entry.ops == nullptr) continue;
         const Ops& ops = *entry.ops;
         REQUIRE(ops.name == entry.name);
-        REQUIRE(ops.int8_products == (entry.numerics == "int8"));
-        REQUIRE(ops.numerics_id == (ops.int8_products ? "cpu-int8-1" : "cpu-exact-1"));
-        REQUIRE(&reference_of(ops) == (ops.int8_products ? &reference_int8_ops() : &reference_ops()));
+        REQUIRE((ops.products == Products::int8) == (entry.numerics == "int8"));
+        REQUIRE((ops.products == Products::bf16) == (entry.numerics == "bf16"));
+        REQUIRE(ops.numerics_id == "cpu-" + std::string(entry.numerics) + "-1");
+        REQUIRE(reference_of(ops).name == "reference");
+        REQUIRE(reference_of(ops).products == ops.products);
         REQUIRE((ops.packed_bytes && ops.pack && ops.product_scratch_bytes && ops.kv_block_bytes &&
                  ops.sample_scratch_bytes && ops.embed && ops.rms_norm && ops.qkv && ops.attention &&
                  ops.leaf_projection && ops.leaf_join && ops.route && ops.gate_up && ops.combine && ops.logits &&
                  ops.sample));
     }
-    for (const std::string_view numerics : {"exact", "int8"}) {
+    for (const std::string_view numerics : {"exact", "bf16", "int8"}) {
         for (const std::string_view name : {"cpu-avx512", "cpu-avx2", "cpu-portable", "reference"}) {
             INFO(name << " " << numerics);
             REQUIRE(std::find(names.begin(), names.end(), std::pair{name, numerics}) != names.end());

@@ -66,6 +66,25 @@ constexpr Golden kInt8[] = {
     {"sample adjusted", 0x91e21dad49374fa3},
 };
 
+constexpr std::string_view kBf16Id = "cpu-bf16-1";
+constexpr Golden kBf16[] = {
+    {"embed", 0x0c08c8cc77080df7},
+    {"rms_norm", 0x43e82d8bbadc0e46},
+    {"qkv bf16", 0x38cc208d3a2880d8},
+    {"attention bf16", 0x4b16b0d011e962d7},
+    {"qkv f32", 0x38cc208d3a2880d8},
+    {"attention f32", 0x6246750a5fe0d46d},
+    {"route", 0xe4437667c528ae99},
+    {"gate_up", 0x6562ea9cbc7c5fb4},
+    {"leaf_projection", 0x7106a07108b713a2},
+    {"combine", 0xc9ff32fb0c924136},
+    {"leaf_join", 0x8f6e99157411653d},
+    {"logits", 0x8e896ccd82ef7d86},
+    {"logits of 700 columns", 0x5aac5b8e3ac8c4d6},
+    {"sample", 0x446d1911ff030dc2},
+    {"sample adjusted", 0xa8217e8f9c329883},
+};
+
 // The computation. Every op takes what the one before gave where their shapes meet.
 std::vector<Golden> compute(const Ops& ops) {
     std::vector<Golden> out;
@@ -214,6 +233,7 @@ void check_golden(std::string_view numerics, std::string_view id, std::span<cons
 
 TEST_CASE("golden: the bits of every op are those of this numerics_id") {
     check_golden("exact", kExactId, kExact);
+    check_golden("bf16", kBf16Id, kBf16);
     check_golden("int8", kInt8Id, kInt8);
 }
 

@@ -204,36 +204,41 @@ TEST_CASE("instruction sets give the same bytes") {
                    });
 }
 
-TEST_CASE("int8 numerics: layouts, steps, threads and instruction sets give the same bytes") {
-    const auto int8 = [](const std::string& options) { return "--numerics int8 " + options; };
+// Layouts, steps, threads and instruction sets; `few` requests for the slow reference.
+void check_numerics(const std::string& numerics) {
+    const auto with = [&](const std::string& options) { return "--numerics " + numerics + " " + options; };
     const std::string requests = mixed_requests(250);
-    const Way alone{int8(""), 0, equals("rows_max", 512), {}};
+    const Way alone{with(""), 0, equals("rows_max", 512), {}};
     check_all_same(requests, alone,
                    {
-                       {int8("--tp 2"), 2, above("leaf_sums", 0), {}},
-                       {int8("--ep 2"), 2, above("exchange_rows", 0), {}},
-                       {int8("--dp 2"), 2, above("exchange_rows", 0), {}},
-                       {int8("--replicas 2"), 2, above("work_claims", 1), {}},
-                       {int8("--tp 4 --etp 4"), 4, above("leaf_sums", 0), {}},
-                       {int8("--tp 2 --dp 2 --etp 2"), 4, above("exchange_rows", 0), {}},
-                       {int8("--max-rows 8"), 0, equals("rows_max", 8), {}},
-                       {int8("--max-rows 64 --kv-memory 640KiB"), 0, above("preemptions", 0), {}},
-                       {int8("--threads 2"), 0, equals("threads", 2), {}},
-                       {int8("--isa avx2"), 0, equals("kernels_isa", 2), {}},
-                       {int8("--isa portable"), 0, equals("kernels_isa", 1), {}},
+                       {with("--tp 2"), 2, above("leaf_sums", 0), {}},
+                       {with("--ep 2"), 2, above("exchange_rows", 0), {}},
+                       {with("--dp 2"), 2, above("exchange_rows", 0), {}},
+                       {with("--replicas 2"), 2, above("work_claims", 1), {}},
+                       {with("--tp 4 --etp 4"), 4, above("leaf_sums", 0), {}},
+                       {with("--tp 2 --dp 2 --etp 2"), 4, above("exchange_rows", 0), {}},
+                       {with("--max-rows 8"), 0, equals("rows_max", 8), {}},
+                       {with("--max-rows 64 --kv-memory 640KiB"), 0, above("preemptions", 0), {}},
+                       {with("--threads 2"), 0, equals("threads", 2), {}},
+                       {with("--isa avx2"), 0, equals("kernels_isa", 2), {}},
+                       {with("--isa portable"), 0, equals("kernels_isa", 1), {}},
                    });
     const std::string few = mixed_requests(25);
-    check_all_same(few, {int8(""), 0, above("steps", 0), {}},
-                   {{int8("--backend reference"), 0, equals("kernels_isa", 0), {}}});
+    check_all_same(few, {with(""), 0, above("steps", 0), {}},
+                   {{with("--backend reference"), 0, equals("kernels_isa", 0), {}}});
     const Way exact{"", 0, above("steps", 0), {}};
-    CHECK_FALSE((run_way(few, exact) == run_way(few, {int8(""), 0, above("steps", 0), {}})));
+    CHECK_FALSE((run_way(few, exact) == run_way(few, {with(""), 0, above("steps", 0), {}})));
 }
+
+TEST_CASE("int8 numerics give the same bytes in all ways") { check_numerics("int8"); }
+
+TEST_CASE("bf16 numerics give the same bytes in all ways") { check_numerics("bf16"); }
 
 TEST_CASE("weights encoded at load: layouts give the same bytes, and formats differ") {
     const std::string requests = mixed_requests(60);
     std::set<std::string> seen;
     for (const std::string as : {"bf16", "fp8", "int8", "mxfp4", "nvfp4"}) {
-        for (const std::string numerics : {"exact", "int8"}) {
+        for (const std::string numerics : {"exact", "bf16", "int8"}) {
             const auto with = [&](const std::string& layout) {
                 return "--weights-as " + as + " --numerics " + numerics + " " + layout;
             };
@@ -268,6 +273,8 @@ TEST_CASE("emulated processors without AVX-512 and without AVX give the same byt
                        {"--isa auto", 0, equals("kernels_isa", 2), {"qemu-x86_64", "-cpu", "Haswell"}},
                        {"--isa auto", 0, equals("kernels_isa", 1), {"qemu-x86_64", "-cpu", "Nehalem"}},
                    });
-    check_all_same(short_requests(), {"--numerics int8", 0, above("steps", 0), {}},
-                   {{"--numerics int8", 0, equals("kernels_isa", 2), {"qemu-x86_64", "-cpu", "Haswell"}}});
+    for (const std::string numerics : {"--numerics bf16", "--numerics int8"}) {
+        check_all_same(short_requests(), {numerics, 0, above("steps", 0), {}},
+                       {{numerics, 0, equals("kernels_isa", 2), {"qemu-x86_64", "-cpu", "Haswell"}}});
+    }
 }

@@ -15,6 +15,8 @@ namespace argosy {
 
 // Panel weights as stored: the vectors of step k and k + 1 from the panel's bytes at an even k.
 struct PanelF32 {
+    static constexpr bool kPairs = false;
+    static constexpr int kBlockFloats = kChainBlock;  // of a row's block of columns, as copied
     static constexpr std::int64_t kPairBytes = 128;
     static constexpr std::int64_t kLastBytes = 64;  // of an odd last k
     template <class V>
@@ -27,6 +29,8 @@ struct PanelF32 {
     }
 };
 struct PanelBf16 {
+    static constexpr bool kPairs = false;
+    static constexpr int kBlockFloats = kChainBlock;
     static constexpr std::int64_t kPairBytes = 64;
     static constexpr std::int64_t kLastBytes = 64;
     template <class V>
@@ -37,6 +41,16 @@ struct PanelBf16 {
     [[gnu::always_inline]] static V odd(const std::byte* pair) {
         return V::high_bf16(reinterpret_cast<const std::uint32_t*>(pair));
     }
+};
+
+// The same bytes, multiplied in pairs with rows that are rounded when they are copied (rule R11). P brings the
+// instruction set's product of pairs.
+template <class P>
+struct PanelPairs : P {
+    static constexpr bool kPairs = true;
+    static constexpr int kBlockFloats = kChainBlock / 2;  // a pair takes the room of a float
+    static constexpr std::int64_t kPairBytes = 64;
+    static constexpr std::int64_t kLastBytes = 64;
 };
 
 // Weights of the next task, asked for while this one computes, so that memory and arithmetic work at the same time:
@@ -66,6 +80,48 @@ template <class V, int kRows, int kPanels>
 #pragma GCC unroll 8
         for (int p = 0; p < kPanels; ++p) acc[r][p] = vfma(value, w[p], acc[r][p]);
     }
+}
+
+// The same for one pair of columns, of which x holds a row's in one float.
+template <class V, class Weights, int kRows, int kPanels>
+[[gnu::always_inline]] static inline void pair_step(V (&acc)[kRows][kPanels], const std::byte* const (&pair)[kPanels],
+                                                    const float* x) {
+    typename Weights::Weights w[kPanels];
+#pragma GCC unroll 8
+    for (int p = 0; p < kPanels; ++p) w[p] = Weights::load(pair[p]);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+        const typename Weights::Pair value = Weights::broadcast(x + r * Weights::kBlockFloats);
+#pragma GCC unroll 8
+        for (int p = 0; p < kPanels; ++p) acc[r][p] = Weights::dot(acc[r][p], w[p], value);
+    }
+}
+
+// chain_columns for pairs; an odd last column stands beside zeros, in x and in the panel.
+template <class V, class Weights, int kRows, int kPanels>
+[[gnu::always_inline]] static inline void pair_columns(V (&acc)[kRows][kPanels], const float*& x,
+                                                       const std::byte* (&pair)[kPanels], std::int64_t columns,
+                                                       const std::byte*& fetch, int lines) {
+    constexpr int kPairsOfBlock = kChainBlock / 2;
+    const auto advance = [&] {
+#pragma GCC unroll 8
+        for (int p = 0; p < kPanels; ++p) pair[p] += Weights::kPairBytes;
+    };
+    std::int64_t left = (columns + 1) / 2;
+    for (; left >= kPairsOfBlock; left -= kPairsOfBlock, x += kRows * Weights::kBlockFloats) {
+        for (int line = 0; line < lines; ++line, fetch += 64) __builtin_prefetch(fetch, 0, 2);
+#pragma GCC unroll 4
+        for (int i = 0; i < kPairsOfBlock; ++i) {
+            pair_step<V, Weights, kRows, kPanels>(acc, pair, x + i);
+            advance();
+        }
+    }
+    if (left == 0) return;
+    for (int i = 0; i < left; ++i) {
+        pair_step<V, Weights, kRows, kPanels>(acc, pair, x + i);
+        advance();
+    }
+    x += kRows * Weights::kBlockFloats;
 }
 
 // One part's chains: x is [columns/16][kRows][16], pair[p] the panel's bytes at its first column; columns is even
@@ -127,7 +183,11 @@ template <class V, class Weights, int kRows, int kPanels>
 #pragma GCC unroll 8
             for (int p = 0; p < kPanels; ++p) acc[r][p] = part.fresh ? V::zero() : V::load(left + (p * kRows + r) * 16);
         }
-        chain_columns<V, Weights, kRows, kPanels>(acc, x, pair, part.columns, fetch, lines);
+        if constexpr (Weights::kPairs) {
+            pair_columns<V, Weights, kRows, kPanels>(acc, x, pair, part.columns, fetch, lines);
+        } else {
+            chain_columns<V, Weights, kRows, kPanels>(acc, x, pair, part.columns, fetch, lines);
+        }
         for (int join = 0; join < part.joins; ++join) {
             left -= kFloats;
 #pragma GCC unroll 16

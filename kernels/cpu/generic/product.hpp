@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cpu/generic/parallel_tasks.hpp"
 #include "kernels/cpu/generic/product_task.hpp"
@@ -107,7 +108,8 @@ ARGOSY_INLINE FetchAhead panels_to_fetch(const ProductJob& job, const ProductTas
     return ahead;
 }
 
-template <class V>
+// With Pairs, products of bf16 pairs; void: of f32, with weights as they are kept.
+template <class V, class Pairs = void>
 static void run_product(const ProductJob& job, const Stream& stream) {
     const MatrixSpec& spec = job.weight[0].spec;
     const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
@@ -121,7 +123,9 @@ static void run_product(const ProductJob& job, const Stream& stream) {
         const PanelBlock block = panel_block(job, task);
         FetchAhead ahead;
         if (next < tasks) ahead = panels_to_fetch(job, task, product_task_at(job, cut, next));
-        if (spec.dtype == DType::bf16) {
+        if constexpr (!std::is_void_v<Pairs>) {
+            product_task<V, PanelPairs<Pairs>>(job, spec, block, task.row_begin, task.row_end, ahead);
+        } else if (spec.dtype == DType::bf16) {
             product_task<V, PanelBf16>(job, spec, block, task.row_begin, task.row_end, ahead);
         } else {
             product_task<V, PanelF32>(job, spec, block, task.row_begin, task.row_end, ahead);
@@ -130,7 +134,7 @@ static void run_product(const ProductJob& job, const Stream& stream) {
 }
 
 // A plain product of one matrix: out[m][n], row stride out_stride floats.
-template <class V>
+template <class V, class Pairs = void>
 static void run_plain_product(const WeightMatrix& weight, int rows, const float* x, float* out, std::int64_t out_stride,
                               const Stream& stream) {
     const std::int32_t group_begin[2] = {0, rows};
@@ -140,7 +144,7 @@ static void run_plain_product(const WeightMatrix& weight, int rows, const float*
     job.x = x;
     job.out = out;
     job.out_stride = out_stride;
-    run_product<V>(job, stream);
+    run_product<V, Pairs>(job, stream);
 }
 
 }  // namespace argosy

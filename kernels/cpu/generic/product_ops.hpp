@@ -31,19 +31,19 @@ ARGOSY_INLINE ProductJob gate_up_job(const GateUpArgs& args) {
     return job;
 }
 
-template <class V>
+template <class V, class Pairs = void>
 static void leaf_projection_op(const LeafProjectionArgs& args, const Stream& stream) {
-    if (args.groups > 0) run_product<V>(leaf_projection_job(args), stream);
+    if (args.groups > 0) run_product<V, Pairs>(leaf_projection_job(args), stream);
 }
 
-template <class V>
+template <class V, class Pairs = void>
 static void gate_up_op(const GateUpArgs& args, const Stream& stream) {
-    if (args.groups > 0) run_product<V>(gate_up_job(args), stream);
+    if (args.groups > 0) run_product<V, Pairs>(gate_up_job(args), stream);
 }
 
-template <class V>
+template <class V, class Pairs = void>
 static void logits_op(const LogitsArgs& args, const Stream& stream) {
-    run_plain_product<V>(args.weight, args.rows, args.x, args.out, args.out_stride, stream);
+    run_plain_product<V, Pairs>(args.weight, args.rows, args.x, args.out, args.out_stride, stream);
 }
 
 }  // namespace argosy

@@ -37,20 +37,27 @@ struct PanelBlock {
     std::int64_t first_output = 0;
 };
 
-// Copies a run's columns of x as chain_tile reads them: [block][rows][16], a part's last block short.
-template <class V>
+// One row's block of columns, of which there are `count`, or zeros behind them.
+template <class V, class Weights>
+[[gnu::always_inline]] static inline void copy_block(const float* x, std::int64_t count, float* to) {
+    const V values = count >= kChainBlock ? V::load(x) : V::load_first(x, static_cast<int>(count));
+    if constexpr (Weights::kPairs) {
+        Weights::store(values, to);
+    } else {
+        values.store(to);
+    }
+}
+
+// Copies a run's columns of x as chain_tile reads them: [block][rows][Weights::kBlockFloats], a part's last block
+// short.
+template <class V, class Weights>
 static void copy_columns(const ChainRun& run, const float* const* x_row, int rows, float* to) {
     std::int64_t column = run.k_begin;
     for (int i = 0; i < run.parts; ++i) {
         for (std::int64_t k = 0; k < run.part[i].columns; k += kChainBlock, column += kChainBlock) {
             const std::int64_t left = run.part[i].columns - k;
-            for (int r = 0; r < rows; ++r, to += kChainBlock) {
-                if (left >= kChainBlock) {
-                    V::load(x_row[r] + column).store(to);
-                } else {
-                    V::load_first(x_row[r] + column, static_cast<int>(left)).store(to);
-                }
-            }
+            for (int r = 0; r < rows; ++r, to += Weights::kBlockFloats)
+                copy_block<V, Weights>(x_row[r] + column, left, to);
             if (left < kChainBlock) column += left - kChainBlock;
         }
     }
@@ -83,11 +90,12 @@ static void product_tile(const ProductJob& job, const MatrixSpec& spec, const Pa
         x_row[r] = job.x + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * spec.k;
     }
     const int step = job.up != nullptr ? 2 : 1;
-    const std::int64_t run_blocks = kColumnsBytes / static_cast<std::int64_t>(kChainBlock * sizeof(float)) / rows;
+    const std::int64_t run_blocks =
+        kColumnsBytes / static_cast<std::int64_t>(Weights::kBlockFloats * sizeof(float)) / rows;
     LeafWalk walk;
     ChainRun run;
     while (next_run(walk, spec, run_blocks, run)) {
-        copy_columns<V>(run, x_row, rows, columns);
+        copy_columns<V, Weights>(run, x_row, rows, columns);
         const float* values[kSlotsMax];
         int stored = 0;
         for (int slot = 0; slot < block.slots;) {

@@ -103,9 +103,9 @@ static void finish_qkv(const QkvArgs& args, const Stream& stream) {
     });
 }
 
-template <class V>
+template <class V, class Pairs = void>
 static void qkv_op(const QkvArgs& args, const Stream& stream) {
-    run_plain_product<V>(args.weight, args.rows, args.x, args.qkv, args.weight.spec.n, stream);
+    run_plain_product<V, Pairs>(args.weight, args.rows, args.x, args.qkv, args.weight.spec.n, stream);
     finish_qkv<V>(args, stream);
 }
 
