@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
 #include "kernels/base/error.hpp"
 #include "kernels/base/nearest.hpp"
+#include "kernels/quant/block_format.hpp"
 
 namespace argosy {
 
@@ -121,6 +123,25 @@ void check_word(const std::string& value, const std::vector<std::string_view>& k
         list += list.empty() ? std::string(word) : ", " + std::string(word);
     }
     fail(ErrorKind::usage, "{} is \"{}\"; it must be one of {}.", option, value, list);
+}
+
+std::uint64_t parse_random_seed(const std::string& text) {
+    const std::string prefix = "random:";
+    std::uint64_t seed = 0;
+    std::istringstream digits(text.substr(std::min(prefix.size(), text.size())));
+    if (text.rfind(prefix, 0) != 0 || !(digits >> seed) || !digits.eof())
+        fail(ErrorKind::usage, "--weights is \"{}\"; write random:SEED with a number, like random:1.", text);
+    return seed;
+}
+
+DType parse_weight_format(const std::string& text) {
+    std::vector<std::string_view> names;
+    for (const DType format : kWeightFormats) {
+        names.push_back(name_of(format));
+        if (text == names.back()) return format;
+    }
+    check_word(text, names, "--weights-as");
+    return DType::f32;
 }
 
 }  // namespace argosy

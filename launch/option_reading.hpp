@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/base/dtype.hpp"
+
 namespace argosy {
 
 namespace po = boost::program_options;
@@ -31,5 +33,7 @@ void read_arguments(const std::vector<std::string>& arguments, const po::options
 bool parse_switch(const std::string& text, const char* option);
 void check_number(std::int64_t value, std::int64_t least, std::int64_t most, const char* option);
 void check_word(const std::string& value, const std::vector<std::string_view>& known, const char* option);
+std::uint64_t parse_random_seed(const std::string& text);  // --weights random:SEED
+DType parse_weight_format(const std::string& text);        // --weights-as, one of kWeightFormats
 
 }  // namespace argosy

@@ -150,14 +150,7 @@ void check_common(JobSettings& s, const Typed& t) {
     check_word(s.numerics, {"exact", "bf16", "int8"}, "--numerics");
     check_word(t.kv_dtype, {"bf16", "f32"}, "--kv-dtype");
     s.kv_dtype = t.kv_dtype == "f32" ? DType::f32 : DType::bf16;
-    if (!t.weights_as.empty()) {
-        std::vector<std::string_view> names;
-        for (const DType format : kWeightFormats) {
-            names.push_back(name_of(format));
-            if (t.weights_as == names.back()) s.weights_as = format;
-        }
-        check_word(t.weights_as, names, "--weights-as");
-    }
+    if (!t.weights_as.empty()) s.weights_as = parse_weight_format(t.weights_as);
     if (!t.kv_memory.empty()) {
         s.kv_memory_bytes = parse_bytes(t.kv_memory, "--kv-memory");
         check_number(s.kv_memory_bytes, 1, std::int64_t{1} << 60, "--kv-memory");
@@ -229,14 +222,7 @@ BenchOptions parse_bench_options(const std::vector<std::string>& arguments) {
     check_number(std::int64_t{bench.input_tokens} + bench.shared_prefix_tokens, 1, 10'000'000,
                  "--input-tokens plus --shared-prefix");
     if (!typed.weights.empty()) {
-        const std::string prefix = "random:";
-        std::uint64_t seed = 0;
-        std::istringstream digits(typed.weights.substr(std::min(prefix.size(), typed.weights.size())));
-        if (typed.weights.rfind(prefix, 0) != 0 || !(digits >> seed) || !digits.eof()) {
-            fail(ErrorKind::usage, "--weights is \"{}\"; write random:SEED with a number, like random:1.",
-                 typed.weights);
-        }
-        bench.random_weights = seed;
+        bench.random_weights = parse_random_seed(typed.weights);
     }
     return bench;
 }

@@ -12,6 +12,7 @@ constexpr Command kCommands[] = {
     {"export", "the answers of a run as one file, JSON lines or HDF5, at any time", export_command},
     {"probe", "measures this machine (arithmetic, memory, messages, disk) and writes a cluster profile", probe_command},
     {"inspect", "what a model is: family, parameters, KV bytes per token, bytes per rank", inspect_command},
+    {"quantize", "a model written anew with its matrices in another number format", quantize_command},
 };
 }  // namespace
 

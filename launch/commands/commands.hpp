@@ -20,6 +20,7 @@ int report_command(const std::vector<std::string>& arguments);
 int export_command(const std::vector<std::string>& arguments);
 int probe_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
+int quantize_command(const std::vector<std::string>& arguments);
 
 // The list, in the order of --help. A new subcommand is one file and one line there.
 std::span<const Command> commands();

@@ -1,10 +1,10 @@
 // argosy export: the answers of a run as one file, whole or as far as they are there. Needs no MPI and no model.
 #include <cstdio>
-#include <cstdlib>
 #include <sstream>
 
 #include "kernels/base/error.hpp"
 #include "launch/commands/commands.hpp"
+#include "launch/first_process.hpp"
 #include "launch/option_reading.hpp"
 #include "runtime/job/result_join.hpp"
 
@@ -68,15 +68,6 @@ ExportArguments parse(const std::vector<std::string>& words) {
     if (arguments.run_dir.empty())
         fail(ErrorKind::usage, "argosy export wants the run directory: argosy export RUN_DIR. See --help.");
     return arguments;
-}
-
-// Under a launcher that started several processes one does the work.
-bool is_first_process() {
-    for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}) {
-        const char* rank = std::getenv(name);
-        if (rank != nullptr) return std::atoi(rank) == 0;
-    }
-    return true;
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ using nlohmann::json;
 
 namespace {
 
-const std::vector<std::string> kCommands = {"run", "bench", "report", "export", "probe", "inspect"};
+const std::vector<std::string> kCommands = {"run", "bench", "report", "export", "probe", "inspect", "quantize"};
 
 ProgramResult argosy_with(std::vector<std::string> arguments) {
     ProgramCall call;
