@@ -14,8 +14,8 @@ namespace {
 
 // Values as they are typed; JobSettings gets them after checking.
 struct Typed {
-    std::string model, run_dir, weights_as, kv_dtype = "bf16", kv_memory, record, config, prefix_cache = "on",
-                                            ledger = "on", weights, slice;
+    std::string model, run_dir, quality, weights_as, kv_dtype = "bf16", kv_memory, record, config, prefix_cache = "on",
+                                                     ledger = "on", weights, slice;
     std::vector<std::string> input;
 };
 
@@ -126,6 +126,9 @@ po::options_description bench_table(BenchOptions& bench, Typed& t) {
          "tokens to generate for each; end of text is ignored (default 128)")  //
         ("shared-prefix", number(bench.shared_prefix_tokens),
          "tokens that all prompts begin with, beside their own (default 0)")  //
+        ("quality", po::value(&t.quality)->value_name("DIR"),
+         "instead of synthetic work, solve tasks and score texts: DIR holds tasks.jsonl, answers.jsonl, texts.jsonl; "
+         "demo: those of the demo model. Wants --run-dir")  //
         ("run-dir", po::value(&t.run_dir)->value_name("DIR"),
          "keep results and report there (default: nothing is kept)")                                   //
         ("seed", number(s.seed), "seed of the prompts (default 0)")                                    //
@@ -224,6 +227,11 @@ BenchOptions parse_bench_options(const std::vector<std::string>& arguments) {
     if (!typed.weights.empty()) {
         bench.random_weights = parse_random_seed(typed.weights);
     }
+    bench.quality = typed.quality;
+    if (!typed.quality.empty() && bench.settings.run_dir.empty())
+        fail(ErrorKind::usage, "--quality keeps its answers: add --run-dir DIR.");
+    if (!typed.quality.empty() && bench.random_weights)
+        fail(ErrorKind::usage, "--quality of random weights says nothing; leave out --weights.");
     return bench;
 }
 

@@ -44,6 +44,7 @@ struct BenchOptions {
     int output_tokens = 128;
     int shared_prefix_tokens = 0;
     std::optional<std::uint64_t> random_weights;  // --weights random:SEED
+    std::filesystem::path quality;                // a folder of tasks and texts instead of synthetic work
     bool help = false;
 };
 BenchOptions parse_bench_options(const std::vector<std::string>& arguments);

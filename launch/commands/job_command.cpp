@@ -70,11 +70,15 @@ int run_job_command(const std::function<JobRequest()>& parse) {
         JobRequest request = parse();
         return {.help = request.help,
                 .run = [request](MpiSession& session, const StopSignals& signals, AccountClock& clock) {
-                    return run_job(session, request.settings, request.synthetic,
-                                   {.cost_profiles = cost_profile_dirs(),
-                                    .cluster_profiles = cluster_profile_dirs(),
-                                    .version = kVersion},
-                                   signals, clock);
+                    const bool first = session.rank() == 0;
+                    const int status = run_job(session, request.settings, request.synthetic,
+                                               {.cost_profiles = cost_profile_dirs(),
+                                                .cluster_profiles = cluster_profile_dirs(),
+                                                .version = kVersion},
+                                               signals, clock);
+                    if (first && status == kExitDone && request.afterwards)
+                        std::fputs(request.afterwards().c_str(), stdout);
+                    return status;
                 }};
     });
 }

@@ -23,6 +23,8 @@ struct JobRequest {
     JobSettings settings;
     std::optional<SyntheticWork> synthetic;
     std::string help;  // not empty: print it and end
+    // Called on world rank 0 when the job is finished: what is printed behind the report.
+    std::function<std::string()> afterwards = {};
 };
 int run_job_command(const std::function<JobRequest()>& parse);
 
