@@ -5,7 +5,9 @@
 // in cache; when there are several tiles, a bf16 segment is decoded once for all of them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/cpu/generic/attention_tile.hpp"
 #include "kernels/cpu/generic/parallel_tasks.hpp"
@@ -50,7 +52,7 @@ struct TileState {
     float m[kTileQueries];
     float l[kTileQueries];
     float* o = nullptr;        // [queries][stride]
-    const float* q = nullptr;  // [head_dim][queries]
+    const float* q = nullptr;  // [queries][kHeadDimMax]
     int first = 0;             // query of the task
     int queries = 0;
 };
@@ -137,20 +139,29 @@ static void tile_segment(const AttentionArgs& args, const AttentionTask& task, T
     }
 }
 
+// The keys that are read after a segment: of `task`, from key `begin` on; where there are none, of its first block,
+// which does no harm.
+ARGOSY_INLINE void set_next_keys(const AttentionArgs& args, const AttentionTask& task, int begin, int keys_end,
+                                 SegmentBlocks& segment) {
+    const int blocks_end = (keys_end + kKvBlockTokens - 1) / kKvBlockTokens;
+    for (int b = 0; b < kSegmentBlocks; ++b) {
+        const int next = begin / kKvBlockTokens + b;
+        segment.next_key[b] = args.kv.base +
+                              task.span->blocks[next < blocks_end ? next : 0] * args.kv.block_stride_bytes +
+                              kv_key_offset(args.kv.spec, task.run.kv_head);
+    }
+}
+
 template <class V>
 static SegmentBlocks segment_blocks(const AttentionArgs& args, const AttentionTask& task, int begin, int keys_end,
-                                    bool decode, float* decoded) {
+                                    float* decoded) {
     SegmentBlocks segment;
     const KvSpec& spec = args.kv.spec;
     const int left = keys_end - begin;
     segment.blocks = left >= kSegmentKeys ? kSegmentBlocks : (left + kKvBlockTokens - 1) / kKvBlockTokens;
     const std::int64_t stride = kv_value_stride(spec);
-    const int blocks_end = (keys_end + kKvBlockTokens - 1) / kKvBlockTokens;
+    set_next_keys(args, task, begin + kSegmentKeys, keys_end, segment);
     for (int b = 0; b < kSegmentBlocks; ++b) {
-        const int next = begin / kKvBlockTokens + kSegmentBlocks + b;
-        segment.next_key[b] = args.kv.base +
-                              task.span->blocks[next < blocks_end ? next : 0] * args.kv.block_stride_bytes +
-                              kv_key_offset(spec, task.run.kv_head);
         if (b >= segment.blocks) {
             segment.key[b] = segment.key[0];
             segment.value[b] = segment.value[0];
@@ -160,7 +171,7 @@ static SegmentBlocks segment_blocks(const AttentionArgs& args, const AttentionTa
             args.kv.base + task.span->blocks[begin / kKvBlockTokens + b] * args.kv.block_stride_bytes;
         segment.key[b] = block + kv_key_offset(spec, task.run.kv_head);
         segment.value[b] = block + kv_value_offset(spec, task.run.kv_head);
-        if (!decode) continue;
+        if (decoded == nullptr) continue;
         float* keys = decoded + b * 16 * (spec.head_dim + stride);
         float* values = keys + 16 * spec.head_dim;
         for (int i = 0; i < 16 * spec.head_dim; i += 16) KvBf16::load<V>(segment.key[b], i).store(keys + i);
@@ -171,33 +182,76 @@ static SegmentBlocks segment_blocks(const AttentionArgs& args, const AttentionTa
     return segment;
 }
 
+// Asks for what a task reads first: its queries and the keys of its first segment. Without that a task of few keys
+// waits for memory longer than it computes.
+ARGOSY_INLINE void fetch_task(const AttentionArgs& args, const AttentionTask& task) {
+    const KvSpec& spec = args.kv.spec;
+    const auto fetch = [](const void* from, std::int64_t bytes) {
+        for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const std::byte*>(from) + i);
+    };
+    const int keys = task.keys(task.count - 1);
+    const int blocks = keys >= kSegmentKeys ? kSegmentBlocks : (keys + kKvBlockTokens - 1) / kKvBlockTokens;
+    for (int b = 0; b < blocks; ++b) {
+        fetch(args.kv.base + task.span->blocks[b] * args.kv.block_stride_bytes + kv_key_offset(spec, task.run.kv_head),
+              kKvBlockTokens * spec.head_dim * kv_element_bytes(spec));
+    }
+    for (int i = 0; i < task.count; i += task.run.count)
+        fetch(args.q + task.offset(args, i), std::int64_t{task.run.count} * args.head_dim * 4);
+}
+
+// A tile of queries [first, first + queries) of a task, with its part of the buffers q and o.
+ARGOSY_INLINE TileState begin_tile(const AttentionArgs& args, const AttentionTask& task, int first, int queries,
+                                   float* q, float* o) {
+    TileState tile;
+    tile.first = first;
+    tile.queries = queries;
+    tile.q = q;
+    tile.o = o;
+    for (int i = 0; i < queries; ++i, q += kHeadDimMax) {
+        std::memcpy(q, args.q + task.offset(args, first + i), static_cast<std::size_t>(args.head_dim) * sizeof(float));
+    }
+    return tile;
+}
+
 template <class V>
-[[gnu::noinline]] static void attention_task(const AttentionArgs& args, const AttentionTask& task) {
-    constexpr int kTilesMax = (kTaskQueries + V::kQueryRows - 1) / V::kQueryRows;
+static void end_tile(const AttentionArgs& args, const AttentionTask& task, const TileState& tile) {
+    const std::int64_t stride = kv_value_stride(args.kv.spec);
+    for (int i = 0; i < tile.queries; ++i) {
+        const V sum = V::set(tile.l[i]);
+        float* out = args.out + task.offset(args, tile.first + i);
+        const float* from = tile.o + i * stride;
+        int d = 0;
+        for (; d + 16 <= args.head_dim; d += 16) vdiv(V::load(from + d), sum).store(out + d);
+        if (d < args.head_dim) vdiv(V::load(from + d), sum).store_first(out + d, args.head_dim - d);
+    }
+}
+
+template <class V>
+constexpr int kTilesMax = (kTaskQueries + V::kQueryRows - 1) / V::kQueryRows;
+
+// `after` is the task that the same thread runs next; count 0: none.
+template <class V>
+[[gnu::noinline]] static void attention_task(const AttentionArgs& args, const AttentionTask& task,
+                                             const AttentionTask& after) {
     static_assert(V::kQueryRows <= kTileQueries);
     alignas(64) float q[kTaskQueries * kHeadDimMax];
     alignas(64) float o[kTaskQueries * kHeadDimMax];
     alignas(64) float decoded[2 * kSegmentKeys * kHeadDimMax];
     const std::int64_t stride = kv_value_stride(args.kv.spec);
 
-    TileState tile[kTilesMax];
+    TileState tile[kTilesMax<V>];
     const int tiles = (task.count + V::kQueryRows - 1) / V::kQueryRows;
     for (int t = 0; t < tiles; ++t) {
-        tile[t].first = task.count * t / tiles;
-        tile[t].queries = task.count * (t + 1) / tiles - tile[t].first;
-        tile[t].o = o + tile[t].first * stride;
-        float* to = q + tile[t].first * args.head_dim;
-        tile[t].q = to;
-        for (int i = 0; i < tile[t].queries; ++i) {
-            const float* from = args.q + task.offset(args, tile[t].first + i);
-            for (int d = 0; d < args.head_dim; ++d) to[d * tile[t].queries + i] = from[d];
-        }
+        const int first = task.count * t / tiles;
+        tile[t] = begin_tile(args, task, first, task.count * (t + 1) / tiles - first, q + first * kHeadDimMax,
+                             o + first * stride);
     }
     const bool bf16 = args.kv.spec.dtype == DType::bf16;
     const bool decode = bf16 && tiles > 1;
     const int keys_end = task.keys(task.count - 1);
     for (int begin = 0; begin < keys_end; begin += kSegmentKeys) {
-        const SegmentBlocks segment = segment_blocks<V>(args, task, begin, keys_end, decode, decoded);
+        const SegmentBlocks segment = segment_blocks<V>(args, task, begin, keys_end, decode ? decoded : nullptr);
+        if (begin + kSegmentKeys >= keys_end && after.count > 0) fetch_task(args, after);
         for (int t = 0; t < tiles; ++t) {
             if (bf16 && !decode) {
                 tile_segment<V, KvBf16>(args, task, tile[t], segment, begin);
@@ -206,47 +260,112 @@ template <class V>
             }
         }
     }
-    for (int t = 0; t < tiles; ++t) {
-        for (int i = 0; i < tile[t].queries; ++i) {
-            const V sum = V::set(tile[t].l[i]);
-            float* out = args.out + task.offset(args, tile[t].first + i);
-            const float* from = tile[t].o + i * stride;
-            int d = 0;
-            for (; d + 16 <= args.head_dim; d += 16) vdiv(V::load(from + d), sum).store(out + d);
-            if (d < args.head_dim) vdiv(V::load(from + d), sum).store_first(out + d, args.head_dim - d);
-        }
-    }
+    for (int t = 0; t < tiles; ++t) end_tile<V>(args, task, tile[t]);
 }
 
+// Tasks of one span and several KV heads, each of them a single tile: `runs` adjacent ones. A block holds all heads
+// side by side, so that memory is read in long stretches, where head after head would come back to each block.
 template <class V>
-static void attention_op(const AttentionArgs& args, const Stream& stream) {
+[[gnu::noinline]] static void short_tasks(const AttentionArgs& args, const AttentionTask* task, int runs,
+                                          const AttentionTask& after) {
+    alignas(64) float q[kTaskQueries * kHeadDimMax];
+    alignas(64) float o[kTaskQueries * kHeadDimMax];
+    const std::int64_t stride = kv_value_stride(args.kv.spec);
+    TileState tile[kTilesMax<V>];
+    int queries = 0;
+    for (int r = 0; r < runs; ++r) {
+        tile[r] = begin_tile(args, task[r], 0, task[r].count, q + queries * kHeadDimMax, o + queries * stride);
+        queries += task[r].count;
+    }
+    const int keys_end = task[0].keys(task[0].count - 1);
+    for (int begin = 0; begin < keys_end; begin += kSegmentKeys) {
+        if (begin + kSegmentKeys >= keys_end && after.count > 0) fetch_task(args, after);
+        for (int r = 0; r < runs; ++r) {
+            SegmentBlocks segment = segment_blocks<V>(args, task[r], begin, keys_end, nullptr);
+            const bool last = r + 1 == runs;
+            set_next_keys(args, task[last ? 0 : r + 1], last ? begin + kSegmentKeys : begin, keys_end, segment);
+            if (args.kv.spec.dtype == DType::bf16) {
+                tile_segment<V, KvBf16>(args, task[r], tile[r], segment, begin);
+            } else {
+                tile_segment<V, KvF32>(args, task[r], tile[r], segment, begin);
+            }
+        }
+    }
+    for (int r = 0; r < runs; ++r) end_tile<V>(args, task[r], tile[r]);
+}
+
+// How an op is cut into tasks: part of the queries, span and run of heads, the last fastest.
+struct AttentionCut {
+    std::int64_t parts = 0;  // every span gets as many as the longest needs; those it has no queries for end at once
     int runs = 0;
-    int rows_max = 0;
+    int runs_together = 1;  // of spans of few queries, where there are spans enough for all threads
+    std::int64_t tasks = 0;
+};
+
+template <class V>
+static AttentionCut attention_cut(const AttentionArgs& args, const Stream& stream) {
+    AttentionCut cut;
     int heads_max = 0;
-    for (int head = 0; head < args.q_heads; ++runs) {
+    for (int head = 0; head < args.q_heads; ++cut.runs) {
         const HeadRun run = next_head_run(args, head);
         head += run.count;
         if (run.count > heads_max) heads_max = run.count;
     }
+    int rows_max = 0;
     for (int s = 0; s < args.spans; ++s) {
         if (args.span[s].rows > rows_max) rows_max = args.span[s].rows;
     }
-    // Every span gets as many tasks as the longest needs; those it has no queries for end at once.
-    const std::int64_t parts = (static_cast<std::int64_t>(rows_max) * heads_max + kTaskQueries - 1) / kTaskQueries;
-    parallel_tasks(stream, parts * args.spans * runs, [&](std::int64_t index) {
-        AttentionTask task;
-        const std::int64_t part = parts - 1 - index / runs / args.spans;  // the longest, which see most keys, first
-        task.span = args.span + index / runs % args.spans;
-        task.query = static_cast<int>(part * kTaskQueries);
-        int head = 0;
-        for (std::int64_t r = index % runs; r >= 0; --r) {
-            task.run = next_head_run(args, head);
-            head += task.run.count;
-        }
-        const int left = task.span->rows * task.run.count - task.query;
-        if (left <= 0) return;
-        task.count = left < kTaskQueries ? left : kTaskQueries;
-        attention_task<V>(args, task);
+    cut.parts = (static_cast<std::int64_t>(rows_max) * heads_max + kTaskQueries - 1) / kTaskQueries;
+    cut.tasks = cut.parts * args.spans * cut.runs;
+    if (args.spans >= 4 * stream.threads) cut.runs_together = kTilesMax<V> < cut.runs ? kTilesMax<V> : cut.runs;
+    return cut;
+}
+
+// count 0: nothing to do, as beyond the last task.
+ARGOSY_INLINE AttentionTask attention_task_at(const AttentionArgs& args, const AttentionCut& cut, std::int64_t index) {
+    AttentionTask task;
+    if (index >= cut.tasks) return task;
+    // The longest parts, which see most keys, first.
+    const std::int64_t part = cut.parts - 1 - index / cut.runs / args.spans;
+    task.span = args.span + index / cut.runs % args.spans;
+    task.query = static_cast<int>(part * kTaskQueries);
+    int head = 0;
+    for (std::int64_t r = index % cut.runs; r >= 0; --r) {
+        task.run = next_head_run(args, head);
+        head += task.run.count;
+    }
+    const int left = task.span->rows * task.run.count - task.query;
+    task.count = left < 0 ? 0 : left < kTaskQueries ? left : kTaskQueries;
+    return task;
+}
+
+// Whether all runs of the task's span are single tiles, which the first of runs_together takes along.
+template <class V>
+static bool is_short(const AttentionArgs& args, const AttentionCut& cut, const AttentionTask& task) {
+    if (cut.runs_together == 1 || task.query > 0) return false;
+    for (int head = 0; head < args.q_heads;) {
+        const HeadRun run = next_head_run(args, head);
+        if (task.span->rows * run.count > V::kQueryRows) return false;
+        head += run.count;
+    }
+    return true;
+}
+
+template <class V>
+static void attention_op(const AttentionArgs& args, const Stream& stream) {
+    const AttentionCut cut = attention_cut<V>(args, stream);
+    parallel_tasks_ahead(stream, cut.tasks, [&](std::int64_t index, std::int64_t next) {
+        AttentionTask task[kTilesMax<V>];
+        task[0] = attention_task_at(args, cut, index);
+        if (task[0].count == 0) return;
+        const AttentionTask after = attention_task_at(args, cut, next);
+        if (!is_short<V>(args, cut, task[0])) return attention_task<V>(args, task[0], after);
+        const auto run = static_cast<int>(index % cut.runs);
+        if (run % cut.runs_together > 0) return;  // came along
+        int runs = 1;
+        for (; runs < cut.runs_together && run + runs < cut.runs; ++runs)
+            task[runs] = attention_task_at(args, cut, index + runs);
+        short_tasks<V>(args, task, runs, after);
     });
 }
 
