@@ -6,6 +6,7 @@ all of them and is bound by arithmetic. The script alternates both, with the mac
 and prints each run, the medians and their ratio.
 
     rows_per_step.py BUILD CONFIG_JSON [--rounds N] [--threads N] [--rows 512] [--input 128] [--output 128]
+                     [--numerics exact]
 """
 import argparse
 import os
@@ -24,12 +25,12 @@ def run(command, threads):
 
 def limits(build, threads):
     out = run([f"{build}/tests/bench/argosy_ops_bench", "--threads", str(threads), "only the limits"], threads)
-    return tuple(float(x) for x in re.search(r"limits: ([\d.]+) GFLOP/s, ([\d.]+) GB/s", out).groups())
+    return tuple(float(x) for x in re.search(r"limits: ([\d.]+) GFLOP/s, .* ([\d.]+) GB/s", out).groups())
 
 
 def tokens_per_second(build, config, rows, requests, args):
     command = [f"{build}/bin/argosy", "bench", "--model", config, "--weights", "random:1", "--requests", str(requests),
-               "--input-tokens", str(args.input), "--output-tokens", str(args.output), "--max-rows", str(rows)]
+               "--input-tokens", str(args.input), "--output-tokens", str(args.output), "--max-rows", str(rows), "--numerics", args.numerics]
     out = run(command, args.threads)
     return tuple(float(x) for x in re.search(r"prefill ([\d.]+) tok/s  decode ([\d.]+) tok/s  total ([\d.]+)", out).groups())
 
@@ -44,6 +45,7 @@ def main():
     parser.add_argument("--requests", type=int, default=512, help="of the run with many rows; as many as rows keep every decode step full")
     parser.add_argument("--input", type=int, default=128)
     parser.add_argument("--output", type=int, default=128)
+    parser.add_argument("--numerics", default="exact")
     args = parser.parse_args()
     many, one, peaks = [], [], []
     for _ in range(args.rounds):
