@@ -81,7 +81,7 @@ def best_peer(peers, row):
 
 
 def bench(build, options, ranks=1, threads=2):
-    """Total and decode tok/s, peak memory in MB, seconds before the first step, of one run."""
+    """Total tok/s, decode tok/s and peak memory in MB of a rank, of one run."""
     command = [f"{build}/bin/argosy", "bench", "--weights", "random:1", "--threads", str(threads), *options]
     if ranks > 1:
         command = ["timeout", "-k", "2", "600", "mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] + command

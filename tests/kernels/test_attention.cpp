@@ -16,6 +16,7 @@ std::vector<KvCase> kv_cases() {
         {5, 1, 80, 20, bf16, {66, 31, 1}, bf16, true},
         {4, 2, 128, 128, bf16, {257}, bf16},
         {4, 4, 128, 128, f32, {67, 12}, f32, true},
+        {12, 6, 16, 16, bf16, {70, 33}, bf16},  // more KV heads than stand together in a task of few queries
     };
 }
 
@@ -74,6 +75,41 @@ TEST_CASE("qkv and attention: chunks, lone rows, permuted blocks and threads giv
             for (int token = 0; token < shape.tokens(); token += 1 + token / 7) {
                 REQUIRE(
                     same_bits(pool.run_attention(q, {{token, 1}}, 1 + token % 3), gather(expected, {token}, columns)));
+            }
+        }
+    }
+}
+
+// Many sequences with a row or two each, as in decode: their heads are taken together, a few at a time, beside spans
+// that are too long for that.
+TEST_CASE("attention of many short spans, alone and beside long ones, gives the whole's bits") {
+    for (const KvCase& shape : kv_cases()) {
+        const KvInputs in = kv_inputs(shape);
+        const KvPool judge(reference_ops(), shape, in, 5);
+        const Floats q = judge.run_qkv(all_rows(shape.tokens()), 1);
+        const Floats expected = judge.run_attention(q, judge.whole_spans(), 1);
+        for (const int rows_max : {1, 3, 40}) {
+            std::vector<std::pair<int, int>> spans;
+            Rows order;
+            Random random(shape.seed + static_cast<std::uint64_t>(rows_max));
+            for (const auto& [first, count] : judge.whole_spans()) {
+                for (int at = 0; at < count;) {
+                    const int most = random.between(0, 5) == 0 ? rows_max : std::min(rows_max, 3);
+                    const int rows = std::min(random.between(1, most), count - at);
+                    spans.push_back({first + at, rows});
+                    for (int i = 0; i < rows; ++i) order.push_back(first + at + i);
+                    at += rows;
+                }
+            }
+            for (const Ops* ops : runnable_ops()) {
+                const KvPool pool(*ops, shape, in, 7);
+                pool.run_qkv(all_rows(shape.tokens()), 1);
+                for (const int threads : {1, 2, 3}) {
+                    INFO(shape.name() << ", " << ops->name << ", " << spans.size() << " spans, " << threads
+                                      << " threads");
+                    REQUIRE(same_bits(pool.run_attention(q, spans, threads),
+                                      gather(expected, order, static_cast<std::size_t>(shape.q_columns()))));
+                }
             }
         }
     }

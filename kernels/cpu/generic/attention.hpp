@@ -268,6 +268,7 @@ template <class V>
 template <class V>
 [[gnu::noinline]] static void short_tasks(const AttentionArgs& args, const AttentionTask* task, int runs,
                                           const AttentionTask& after) {
+    static_assert(kTilesMax<V> * V::kQueryRows <= kTaskQueries);
     alignas(64) float q[kTaskQueries * kHeadDimMax];
     alignas(64) float o[kTaskQueries * kHeadDimMax];
     const std::int64_t stride = kv_value_stride(args.kv.spec);

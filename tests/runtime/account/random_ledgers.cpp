@@ -51,6 +51,19 @@ RankLedger random_rank(std::mt19937_64& random, int rank, std::int64_t slice_max
     }
     take_clock(ledger, clock, now_ns + draw(random, 1, slice_max_ns));
     blame_somebody(random, ledger);
+    if (draw(random, 0, 1) == 1) {
+        const std::int64_t experts_ns =
+            ledger.totals_ns[static_cast<std::size_t>(Phase::decode)][static_cast<std::size_t>(Account::experts)];
+        ledger.kernels[0] = {.totals = {.ns = draw(random, 0, experts_ns),
+                                        .calls = draw(random, 1, 9),
+                                        .rows = 7,
+                                        .operations = 100,
+                                        .bytes = 10,
+                                        .limit_ns = draw(random, 0, 1)},
+                             .kernel = Kernel::gate_up,
+                             .phase = Phase::decode,
+                             .account = Account::experts};
+    }
     ledger.cores_milli = draw(random, 1, 64'000);
     ledger.gpus_milli = draw(random, 1, 8'000);
     return ledger;
