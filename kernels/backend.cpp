@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "kernels/base/amx_permission.hpp"
 #include "kernels/base/error.hpp"
 #include "kernels/base/nearest.hpp"
 #include "kernels/cpu/cpu_ops.hpp"
@@ -34,6 +35,10 @@ std::string missing_for_avx512_bf16() {
     if (std::string reason = missing_for_avx512(); !reason.empty()) return reason;
     return __builtin_cpu_supports("avx512bf16") ? "" : "This CPU lacks AVX512-BF16.";
 }
+std::string missing_for_amx_int8() {
+    if (std::string reason = missing_for_avx512_vnni(); !reason.empty()) return reason;
+    return amx_int8_missing();
+}
 std::string missing_for_any() { return ""; }
 std::string missing_for_cuda() { return "This build holds no CUDA backend."; }
 
@@ -56,6 +61,7 @@ constexpr std::array kKnown{
     Known{"cpu-avx2", "cpu", "avx2", "bf16", missing_for_avx2, cpu_avx2_bf16_ops},
     Known{"cpu-portable", "cpu", "portable", "bf16", missing_for_any, cpu_portable_bf16_ops},
     Known{"reference", "reference", "", "bf16", missing_for_any, reference_bf16_ops},
+    Known{"cpu-amx", "cpu", "amx", "int8", missing_for_amx_int8, cpu_amx_int8_ops},
     Known{"cpu-avx512", "cpu", "avx512", "int8", missing_for_avx512_vnni, cpu_avx512_int8_ops},
     Known{"cpu-avx2", "cpu", "avx2", "int8", missing_for_avx2, cpu_avx2_int8_ops},
     Known{"cpu-portable", "cpu", "portable", "int8", missing_for_any, cpu_portable_int8_ops},
@@ -105,13 +111,13 @@ std::vector<BackendEntry> backends() {
 
 const Ops& select_backend(std::string_view backend, std::string_view isa, std::string_view numerics) {
     constexpr std::array<std::string_view, 4> kBackends{"auto", "cpu", "reference", "cuda"};
-    constexpr std::array<std::string_view, 4> kIsas{"auto", "avx512", "avx2", "portable"};
+    constexpr std::array<std::string_view, 5> kIsas{"auto", "amx", "avx512", "avx2", "portable"};
     constexpr std::array<std::string_view, 3> kNumerics{"exact", "bf16", "int8"};
     check_word("backend", backend, kBackends);
     check_word("isa", isa, kIsas);
     check_word("numerics", numerics, kNumerics);
     const std::string_view wanted = backend == "auto" ? "cpu" : backend;
-    std::string reason = "It does not exist.";
+    std::string reason = "There is none of these numerics.";
     for (const Known& known : kKnown) {
         if (known.backend != wanted || known.numerics != numerics) continue;
         if (wanted == "cpu" && isa != "auto" && known.isa != isa) continue;

@@ -33,7 +33,7 @@ void add_numbers(po::options_description& group, JobSettings& s, Typed& t) {
     group.add_options()                                                                                        //
         ("backend", po::value(&s.backend)->value_name("NAME"), "cpu, cuda, reference or auto (default auto)")  //
         ("isa", po::value(&s.isa)->value_name("NAME"),
-         "avx512, avx2, portable or auto: the same bits from each (default auto)")  //
+         "amx (for int8), avx512, avx2, portable or auto: the same bits from each (default auto)")  //
         ("numerics", po::value(&s.numerics)->value_name("MODE"),
          "exact: weights as stored, f32 activations and sums; bf16: weights and activations rounded to bf16 for "
          "products; int8: codes of 8 bits with a scale for every 128 values, of both (default exact)")  //

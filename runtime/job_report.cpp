@@ -34,6 +34,7 @@ std::vector<BlameEntry> entries_of(const std::vector<Blame>& blames) {
 
 // Names of instruction sets as the witness counter numbers them.
 std::int64_t isa_id(std::string_view ops_name) {
+    if (ops_name.find("amx") != std::string_view::npos) return 1024;
     if (ops_name.find("avx512") != std::string_view::npos) return 512;
     if (ops_name.find("avx2") != std::string_view::npos) return 2;
     return ops_name.find("portable") != std::string_view::npos ? 1 : 0;

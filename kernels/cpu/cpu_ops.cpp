@@ -107,4 +107,13 @@ const Ops& cpu_avx512_int8_ops() {
     return ops;
 }
 
+const Ops& cpu_amx_int8_ops() {
+    static const Ops ops = [] {
+        Ops amx = with_int8_products(cpu_avx512_ops(), cpu_amx::add_int8_products);
+        amx.name = "cpu-amx";
+        return amx;
+    }();
+    return ops;
+}
+
 }  // namespace argosy

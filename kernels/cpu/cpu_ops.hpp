@@ -22,5 +22,7 @@ const Ops& cpu_avx512_bf16_ops();
 const Ops& cpu_portable_int8_ops();
 const Ops& cpu_avx2_int8_ops();
 const Ops& cpu_avx512_int8_ops();
+// Needs AMX-TILE and AMX-INT8, given to this process (base/amx_permission.hpp), and what the one before needs.
+const Ops& cpu_amx_int8_ops();
 
 }  // namespace argosy

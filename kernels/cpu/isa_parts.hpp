@@ -34,4 +34,9 @@ void add_row_ops(Ops& ops);
 void add_sampler(Ops& ops);
 }  // namespace cpu_avx512
 
+// Tiles multiply codes alone; all else of its table is AVX-512's.
+namespace cpu_amx {
+void add_int8_products(Ops& ops);
+}  // namespace cpu_amx
+
 }  // namespace argosy

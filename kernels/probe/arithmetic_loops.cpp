@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "kernels/base/amx_permission.hpp"
+
 namespace argosy {
 
 namespace {
@@ -86,6 +88,28 @@ constexpr int kChains = 12;
     return static_cast<float>(lanes[0]);
 }
 
+// Tiles of 16 x 64 codes, four sums of them in flight. What they hold does not matter: integers take equally long.
+struct alignas(64) TileShapes {
+    std::uint8_t palette = 1;
+    std::uint8_t start_row = 0;
+    std::uint8_t reserved[14] = {};
+    std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64};
+    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16};
+};
+constexpr int kTileSums = 4;
+
+[[gnu::target("avx512f,amx-tile,amx-int8"), gnu::noinline]] float int8_amx(std::int64_t steps) {
+    const TileShapes shapes;
+    asm volatile("ldtilecfg %0" : : "m"(shapes));
+    for (std::int64_t i = 0; i < steps; ++i) {
+        asm volatile(
+            "tdpbsud %tmm5, %tmm4, %tmm0\n\ttdpbsud %tmm5, %tmm4, %tmm1\n\t"
+            "tdpbsud %tmm5, %tmm4, %tmm2\n\ttdpbsud %tmm5, %tmm4, %tmm3");
+    }
+    asm volatile("tilerelease");
+    return 0;
+}
+
 // Without VNNI three instructions do the work of one: products of pairs to 16 bits, pairs of those to 32, and a sum.
 [[gnu::target("avx2"), gnu::noinline]] float int8_avx2(std::int64_t steps) {
     __m256i acc[kChains];
@@ -129,12 +153,14 @@ bool always() { return true; }
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"); }
 bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+bool has_amx() { return has_vnni() && amx_int8_missing().empty(); }
 bool has_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 
 constexpr std::array kLoops{
     ArithmeticLoop{ArithmeticKind::f32, "avx512", "vfmadd, 512 bit", kChains * 2.0 * 16, has_avx512, f32_avx512},
     ArithmeticLoop{ArithmeticKind::f32, "avx2", "vfmadd, 256 bit", kChains * 2.0 * 8, has_avx2, f32_avx2},
     ArithmeticLoop{ArithmeticKind::f32, "portable", "mulps addps", kChains * 2.0 * 4, always, f32_portable},
+    ArithmeticLoop{ArithmeticKind::int8, "amx", "tdpbsud, 16 x 16 x 64", kTileSums * 2.0 * 16 * 16 * 64, has_amx, int8_amx},
     ArithmeticLoop{ArithmeticKind::int8, "avx512", "vpdpbusd, 512 bit", kChains * 2.0 * 64, has_vnni, int8_avx512},
     ArithmeticLoop{ArithmeticKind::int8, "avx2", "vpmaddubsw, 256 bit", kChains * 2.0 * 32, has_avx2, int8_avx2},
     ArithmeticLoop{ArithmeticKind::bf16, "avx512", "vdpbf16ps, 512 bit", kChains * 2.0 * 32, has_bf16, bf16_avx512},

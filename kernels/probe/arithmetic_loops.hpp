@@ -14,7 +14,7 @@ std::string_view name_of(ArithmeticKind kind);  // "f32", as in profiles
 
 struct ArithmeticLoop {
     ArithmeticKind kind;
-    std::string_view isa;          // "avx512", "avx2", "portable": as --isa names them
+    std::string_view isa;          // "amx", "avx512", "avx2", "portable": as --isa names them
     std::string_view instruction;  // what it is made of
     double operations_per_step;    // of run(1)
     bool (*runs_here)();

@@ -64,7 +64,8 @@ MachineSpeeds machine_speeds(const ClusterProfile& profile, std::string_view isa
                              bool several_nodes, std::string_view kind) {
     const int all = std::max(node_threads, threads);
     MachineSpeeds speeds;
-    speeds.gflops = part_of_cores(arithmetic_of(profile, isa, "f32").gops, profile, threads, all);
+    const std::string_view f32_isa = isa == "amx" ? "avx512" : isa;  // tiles multiply codes alone
+    speeds.gflops = part_of_cores(arithmetic_of(profile, f32_isa, "f32").gops, profile, threads, all);
     speeds.product_gops = part_of_cores(arithmetic_of(profile, isa, kind).gops, profile, threads, all);
     speeds.memory_gbytes_per_s = part_of_node(profile.read_gbytes, threads, all);
     for (const CacheFigures& cache : profile.caches) {

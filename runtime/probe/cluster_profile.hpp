@@ -26,7 +26,7 @@ struct NodeFigures {
 
 struct ArithmeticFigures {
     std::string kind;         // "f32", "int8", "bf16"
-    std::string isa;          // "avx512", "avx2", "portable"
+    std::string isa;          // "amx", "avx512", "avx2", "portable"
     std::string instruction;  // for the reader
     NodeFigures gops;         // 10^9 operations per second
     bool operator==(const ArithmeticFigures&) const = default;

@@ -1,4 +1,4 @@
-// argosy_ops_bench [--isa auto|avx512|avx2|portable] [--threads N] [WORD]: times the CPU ops at the shapes of a model
+// argosy_ops_bench [--isa auto|amx|avx512|avx2|portable] [--threads N] [WORD]: times the CPU ops at the shapes of a model
 // with 1024 hidden values and sets them against limits measured in the same process. With WORD only the lines whose
 // name contains it.
 #include <fmt/format.h>
@@ -209,7 +209,7 @@ void run_all(const Bench& bench) {
             for (const int rows : {1, 4, 16, 64, 256, 512}) bench_product(bench, dtype, rows, n, k);
         }
         for (const int rows : {1, 4, 64}) bench_product(bench, dtype, rows, 32768, 1024);
-        for (const int rows_each : {1, 4, 16, 64}) bench_experts(bench, dtype, rows_each);
+        for (const int rows_each : {1, 4, 8, 16, 64}) bench_experts(bench, dtype, rows_each);
     }
     bench_attention(bench, "decode", 128, 1, 256);
     bench_attention(bench, "decode", 8, 1, 4096);
@@ -245,12 +245,13 @@ int run(int argc, char** argv) {
             word = argument;
         }
     }
-    const Ops& ops = select_backend("cpu", isa);
+    const Ops& ops = select_backend("cpu", isa == "amx" ? "avx512" : isa);  // AMX multiplies int8 alone
     prepare_threads(stream.threads);
     const auto mode = [&](std::string_view numerics, ArithmeticKind kind) {
         for (const BackendEntry& entry : backends()) {
-            if (entry.ops != nullptr && entry.name == ops.name && entry.numerics == numerics)
-                return Bench::Mode{entry.ops, arithmetic_gops(kind, ops.name, stream.threads)};
+            if (entry.ops == nullptr || entry.numerics != numerics || !entry.name.starts_with("cpu-")) continue;
+            if (isa == "auto" || entry.name == "cpu-" + isa || (isa == "amx" && entry.name == ops.name))
+                return Bench::Mode{entry.ops, arithmetic_gops(kind, entry.name, stream.threads)};
         }
         return Bench::Mode{};
     };

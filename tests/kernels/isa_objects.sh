@@ -1,5 +1,5 @@
 #!/bin/sh
-# isa_objects.sh OBJECT...: fails if a file compiled for AVX2 or AVX-512 defines a symbol that other code could be linked to.
+# isa_objects.sh OBJECT...: fails if a file compiled for AVX2, AVX-512 or AMX defines a symbol that other code could be linked to.
 #
 # A weak symbol (an inline function or a template that was not inlined) exists once in the program, whichever file the linker took it
 # from. Taken from such a file, it would carry AVX instructions into code that runs on every machine.
@@ -7,7 +7,7 @@
 status=0
 for object in "$@"; do
     symbols=$(nm --defined-only -C "$object") || exit 1
-    bad=$(printf '%s\n' "$symbols" | awk '$2 ~ /^[WwVvu]$/ || ($2 ~ /^[A-Z]$/ && $0 !~ /avx/)')
+    bad=$(printf '%s\n' "$symbols" | awk '$2 ~ /^[WwVvu]$/ || ($2 ~ /^[A-Z]$/ && $0 !~ /avx|amx/)')
     if [ -n "$bad" ]; then
         echo "$object defines symbols that code for any machine may be linked to:"
         printf '%s\n' "$bad"

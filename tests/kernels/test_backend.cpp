@@ -44,6 +44,8 @@ TEST_CASE("every backend has a full table or a reason, and all of one mode share
             REQUIRE(std::find(names.begin(), names.end(), std::pair{name, numerics}) != names.end());
         }
     }
+    REQUIRE(std::find(names.begin(), names.end(), std::pair<std::string_view, std::string_view>{"cpu-amx", "int8"}) !=
+            names.end());
     REQUIRE(std::find(names.begin(), names.end(), std::pair<std::string_view, std::string_view>{"cuda", "exact"}) !=
             names.end());
 }
@@ -72,6 +74,7 @@ TEST_CASE("select_backend names the nearest word, or why a backend cannot run an
     REQUIRE(sentence_of("refrence", "auto").find("Did you mean 'reference'?") != std::string::npos);
     REQUIRE(sentence_of("cpu", "avx51").find("Did you mean 'avx512'?") != std::string::npos);
     REQUIRE(sentence_of("cpu", "auto", "int4").find("Did you mean 'int8'?") != std::string::npos);
+    REQUIRE(sentence_of("cpu", "amx", "exact").find("none of these numerics") != std::string::npos);
     REQUIRE(sentence_of("cuda", "auto", "int8").find("cpu-portable") != std::string::npos);
     const std::string cuda = sentence_of("cuda", "auto");
     REQUIRE(cuda.find("CUDA") != std::string::npos);

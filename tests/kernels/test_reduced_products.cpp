@@ -143,7 +143,7 @@ void check_leaf_projection(std::string_view numerics) {
                                   {100, 1, 7},
                                   {512, 1, 130},
                                   {1500, 1, 24}}) {
-        for (const int rows : {1, 5, 9}) {
+        for (const int rows : {1, 5, 9, 23, 44}) {
             const Stored weights = random_weights(15, shape.n, shape.k(), DType::bf16);
             const Floats x = Random(16).reals(static_cast<std::size_t>(rows * shape.k()));
             const auto sum = [&](const Ops& ops, int parts, int threads) {

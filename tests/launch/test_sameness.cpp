@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 
+#include "kernels/backend.hpp"
 #include "tests/launch/run_program.hpp"
 #include "tests/support/shared_data.hpp"
 
@@ -209,6 +210,14 @@ void check_numerics(const std::string& numerics) {
     const auto with = [&](const std::string& options) { return "--numerics " + numerics + " " + options; };
     const std::string requests = mixed_requests(250);
     const Way alone{with(""), 0, equals("rows_max", 512), {}};
+    std::vector<Way> sets{{with("--isa avx2"), 0, equals("kernels_isa", 2), {}},
+                          {with("--isa portable"), 0, equals("kernels_isa", 1), {}}};
+    for (const argosy::BackendEntry& entry : argosy::backends()) {
+        if (entry.ops == nullptr || entry.numerics != numerics) continue;
+        if (entry.name == "cpu-amx") sets.push_back({with("--isa amx"), 0, equals("kernels_isa", 1024), {}});
+        if (entry.name == "cpu-avx512") sets.push_back({with("--isa avx512"), 0, equals("kernels_isa", 512), {}});
+    }
+    check_all_same(requests, alone, sets);
     check_all_same(requests, alone,
                    {
                        {with("--tp 2"), 2, above("leaf_sums", 0), {}},
@@ -220,8 +229,6 @@ void check_numerics(const std::string& numerics) {
                        {with("--max-rows 8"), 0, equals("rows_max", 8), {}},
                        {with("--max-rows 64 --kv-memory 640KiB"), 0, above("preemptions", 0), {}},
                        {with("--threads 2"), 0, equals("threads", 2), {}},
-                       {with("--isa avx2"), 0, equals("kernels_isa", 2), {}},
-                       {with("--isa portable"), 0, equals("kernels_isa", 1), {}},
                    });
     const std::string few = mixed_requests(25);
     check_all_same(few, {with(""), 0, above("steps", 0), {}},

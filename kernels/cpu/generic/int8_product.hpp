@@ -61,18 +61,29 @@ template <class V, class D>
     }
 }
 
+// A dot product whose instruction set multiplies tiles brings `many_rows_task`, for tasks of at least kManyRows rows,
+// best multiples of kManyTileRows.
 template <class V, class D>
 static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Stream& stream) {
     const MatrixSpec& spec = job.weight[0].spec;
     const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
     if (rows == 0 || spec.n == 0) return;
-    const ProductCut cut = product_cut(spec, job.up != nullptr, job.groups, rows, stream.threads, D::kTileRows);
+    int tile_rows = D::kTileRows;
+    if constexpr (requires { D::kManyRows; }) {
+        if (rows >= D::kManyRows * job.groups) tile_rows = D::kManyTileRows;
+    }
+    const ProductCut cut = product_cut(spec, job.up != nullptr, job.groups, rows, stream.threads, tile_rows);
     const std::int64_t tasks = job.groups * cut.panel_blocks * cut.row_blocks;
     parallel_tasks_ahead(stream, tasks, [&](std::int64_t index, std::int64_t next) {
         const ProductTask task = product_task_at(job, cut, index);
         if (task.row_begin == task.row_end) return;
         FetchAhead ahead;
         if (next < tasks) ahead = panels_to_fetch(job, task, product_task_at(job, cut, next));
+        if constexpr (requires { D::kManyRows; }) {
+            if (task.row_end - task.row_begin >= D::kManyRows &&
+                D::many_rows_task(job, x, panel_block(job, task), task.row_begin, task.row_end, ahead))
+                return;
+        }
         int8_product_task<V, D>(job, x, panel_block(job, task), task.row_begin, task.row_end, ahead);
     });
 }

@@ -57,8 +57,9 @@ ARGOSY_INLINE int leaf_joins(LeafWalk& walk, bool present) {
     return joins;
 }
 
-// The next run, of at most `blocks` blocks of columns; false behind the last one.
-ARGOSY_INLINE bool next_run(LeafWalk& walk, const MatrixSpec& spec, std::int64_t blocks, ChainRun& run) {
+// The next run, of at most `blocks` blocks of `unit` columns, the last of a leaf short; false behind the last one.
+ARGOSY_INLINE bool next_run(LeafWalk& walk, const MatrixSpec& spec, std::int64_t blocks, ChainRun& run,
+                            std::int64_t unit = kChainBlock) {
     run.k_begin = walk.k;
     run.panel_offset = walk.panel_offset;
     run.parts = 0;
@@ -66,13 +67,13 @@ ARGOSY_INLINE bool next_run(LeafWalk& walk, const MatrixSpec& spec, std::int64_t
          ++walk.leaf) {
         const std::int64_t begin = leaf_part_begin(spec, walk.leaf);
         const std::int64_t end = leaf_part_begin(spec, walk.leaf + 1);
-        const std::int64_t most = blocks * kChainBlock;
+        const std::int64_t most = blocks * unit;
         ChainPart part;
         part.columns = end - walk.k < most ? end - walk.k : most;
         part.fresh = begin < end && walk.k == begin;
         walk.k += part.columns;
         walk.panel_offset += panel_part_bytes(spec.dtype, part.columns);
-        blocks -= (part.columns + kChainBlock - 1) / kChainBlock;
+        blocks -= (part.columns + unit - 1) / unit;
         if (walk.k < end) {  // the leaf goes on in the next run
             part.top = walk.depth;
             run.part[run.parts++] = part;

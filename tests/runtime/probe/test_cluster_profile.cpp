@@ -33,6 +33,7 @@ ClusterProfile sample() {
     p.memory_bytes = std::int64_t{1} << 36;
     p.array_bytes = 1 << 30;
     p.arithmetic = {{"f32", "avx512", "fma", figures(800, 120)},
+                    {"int8", "amx", "tiles", figures(25600, 4000)},
                     {"int8", "avx512", "dot", figures(3200, 500)},
                     {"f32", "avx2", "fma", figures(480, 50)}};
     p.read_gbytes = figures(80, 20);
@@ -134,6 +135,9 @@ TEST_CASE("speeds of a rank are its part of its node's") {
     speeds = machine_speeds(p, "avx512", 1, 1, true, "int8");
     CHECK(speeds.gflops == Approx(100));
     CHECK(speeds.product_gops == Approx(400));
+    speeds = machine_speeds(p, "amx", 1, 1, true, "int8");
+    CHECK(speeds.gflops == Approx(100));  // of AVX-512
+    CHECK(speeds.product_gops == Approx(3200));
     CHECK(speeds.memory_gbytes_per_s == Approx(20));
     CHECK(speeds.send_gbytes_per_s == Approx(6));
     // avx2: one thread alone is slower than its part of all.

@@ -1,0 +1,52 @@
+// The tile registers of AMX: 8 of at most 16 rows of 64 bytes. Included by amx_int8.cpp alone.
+#pragma once
+
+#include <cstdint>
+
+namespace argosy::cpu_amx {
+namespace {
+
+// What LDTILECFG reads: the shape of every tile register. A register of no rows is not to be used.
+struct alignas(64) TileShapes {
+    std::uint8_t palette = 1;
+    std::uint8_t start_row = 0;
+    std::uint8_t reserved[14] = {};
+    std::uint16_t row_bytes[16] = {};
+    std::uint8_t rows[16] = {};
+};
+static_assert(sizeof(TileShapes) == 64);
+
+inline void set_shape(TileShapes& shapes, int tile, int rows, int row_bytes) {
+    const bool used = rows > 0 && row_bytes > 0;
+    shapes.rows[tile] = static_cast<std::uint8_t>(used ? rows : 0);
+    shapes.row_bytes[tile] = static_cast<std::uint16_t>(used ? row_bytes : 0);
+}
+
+// In words and not by intrinsics: GCC 12's own tell the compiler nothing of the memory that a tile is loaded from.
+[[gnu::always_inline]] inline void use_shapes(const TileShapes& shapes) {
+    asm volatile("ldtilecfg %0" : : "m"(shapes));
+}
+// Gives the registers back, so that a thread that is interrupted has no tiles to save.
+[[gnu::always_inline]] inline void release_tiles() { asm volatile("tilerelease"); }
+
+template <int kTile>
+[[gnu::always_inline]] inline void zero_tile() {
+    asm volatile("tilezero %%tmm%c0" : : "i"(kTile));
+}
+// Rows of a tile stand 64 bytes apart in memory.
+template <int kTile>
+[[gnu::always_inline]] inline void load_tile(const void* from) {
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(std::int64_t{64}), "i"(kTile) : "memory");
+}
+template <int kTile>
+[[gnu::always_inline]] inline void store_tile(void* to) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(std::int64_t{64}), "i"(kTile) : "memory");
+}
+// kSum[m][n] += sum over k and i < 4 of kCodes[m][4 k + i] (with sign) * kWeights[k][4 n + i] (without), in 32 bits.
+template <int kSum, int kCodes, int kWeights>
+[[gnu::always_inline]] inline void multiply_tiles() {
+    asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kCodes), "i"(kWeights));
+}
+
+}  // namespace
+}  // namespace argosy::cpu_amx
