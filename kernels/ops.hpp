@@ -23,7 +23,7 @@ struct MatrixSpec {
     std::int64_t n = 0;  // outputs: rows of the checkpoint's [out, in] matrix
     std::int64_t k = 0;  // inputs: columns of it
     DType dtype =
-        DType::f32;  // how weights are kept: f32, bf16, bf16_pairs (rule R11), or int8 with a scale per block (rule R9)
+        DType::f32;  // how weights are kept: f32, bf16, bf16_pairs (rule R11), int8 or mxfp4_int8 (rule R9)
     LeafCut cut;     // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
     bool operator==(const MatrixSpec&) const = default;
 };
@@ -108,7 +108,7 @@ struct QkvArgs {
     KvLayer kv;
     float* qkv = nullptr;          // [rows, n] scratch
     float* q = nullptr;            // [rows, q_heads * head_dim]
-    std::byte* scratch = nullptr;  // product_scratch_bytes(weight.spec, rows)
+    std::byte* scratch = nullptr;  // product_scratch_bytes(weight.spec, rows, threads)
 };
 
 // Adjacent rows of one sequence: row i of the span stands at position first_position + i and sees keys 0 ..
@@ -140,7 +140,7 @@ struct LeafProjectionArgs {
     const WeightMatrix* weight = nullptr;  // [groups], all of one spec, cut.count > 0 with at least one leaf present
     const float* x = nullptr;              // [rows, k]
     float* out = nullptr;                  // [rows, n]
-    std::byte* scratch = nullptr;          // product_scratch_bytes(weight->spec, rows)
+    std::byte* scratch = nullptr;          // product_scratch_bytes(weight->spec, rows, threads)
 };
 
 // out = residual + the tree over the ranks' subtrees ((01)(23))((45)(67)), absent ones passed by. With nothing present
@@ -178,7 +178,7 @@ struct GateUpArgs {
     const float* x = nullptr;                   // [x_rows, k]
     float* h = nullptr;                         // [rows, n]
     int x_rows = 0;                             // rows of x; matters where the op has scratch
-    std::byte* scratch = nullptr;               // product_scratch_bytes(gate->spec, x_rows)
+    std::byte* scratch = nullptr;               // product_scratch_bytes(gate->spec, x_rows, threads)
 };
 
 // The expert tree of rule R4, as postfix: for output row r, for every leaf l in [leaf_begin[r], leaf_begin[r+1]) push
@@ -204,7 +204,7 @@ struct LogitsArgs {
     WeightMatrix weight;           // [vocabulary rows of this rank, hidden]
     float* out = nullptr;          // row r begins at out + r * out_stride
     std::int64_t out_stride = 0;   // floats
-    std::byte* scratch = nullptr;  // product_scratch_bytes(weight.spec, rows)
+    std::byte* scratch = nullptr;  // product_scratch_bytes(weight.spec, rows, threads)
 };
 
 // A token whose logit is changed before a row's token is chosen.
@@ -271,9 +271,9 @@ struct Ops {
 
     std::size_t (*packed_bytes)(const MatrixSpec&);
     void (*pack)(const PackArgs&);
-    // What a product of that many rows of x wants as scratch: its quantised rows where activations are integers, else
-    // 0.
-    std::size_t (*product_scratch_bytes)(const MatrixSpec&, std::int64_t rows);
+    // What a product of that many rows of x wants as scratch: its quantised rows where activations are integers, and
+    // for each thread a few panels where weights are decoded before they are multiplied; else 0.
+    std::size_t (*product_scratch_bytes)(const MatrixSpec&, std::int64_t rows, int threads);
     std::size_t (*kv_block_bytes)(const KvSpec&);  // of one block of one layer
     std::size_t (*sample_scratch_bytes)(int vocab, int threads);
 

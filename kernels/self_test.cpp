@@ -59,7 +59,8 @@ Packed pack(const Ops& ops, const MatrixSpec& spec, const Floats& weights, int c
 struct Scratch {
     std::vector<std::byte> bytes;
     std::byte* start;
-    Scratch(const Ops& ops, const MatrixSpec& spec, int rows) : bytes(ops.product_scratch_bytes(spec, rows) + 64) {
+    Scratch(const Ops& ops, const MatrixSpec& spec, int rows, int threads)
+        : bytes(ops.product_scratch_bytes(spec, rows, threads) + 64) {
         void* at = bytes.data();
         std::size_t space = bytes.size();
         start = static_cast<std::byte*>(std::align(64, bytes.size() - 64, at, space));
@@ -68,7 +69,7 @@ struct Scratch {
 
 Floats product(const Ops& ops, const Stream& stream, const Floats& x, int row_begin, int rows) {
     const MatrixSpec spec{.n = kOutputs, .k = kHidden, .dtype = kept_as(ops, DType::bf16), .cut = {}};
-    Scratch scratch(ops, spec, rows);
+    Scratch scratch(ops, spec, rows, stream.threads);
     const Packed weight = pack(ops, spec, noise(kOutputs * kHidden, 2), kHidden, 0);
     Floats out(static_cast<std::size_t>(rows) * kOutputs);
     ops.logits({.rows = rows,
@@ -90,7 +91,7 @@ Floats leaf_product(const Ops& ops, const Stream& stream, const Floats& x, int p
         const LeafShare share = leaf_share(kHidden, 1, part, parts);
         const MatrixSpec spec{
             .n = kOutputs, .k = share.k_end - share.k_begin, .dtype = kept_as(ops, DType::f32), .cut = share.cut};
-        Scratch scratch(ops, spec, kRows);
+        Scratch scratch(ops, spec, kRows, stream.threads);
         const Packed weight = pack(ops, spec, weights, kHidden, share.k_begin);
         Floats own_x;
         for (int row = 0; row < kRows; ++row) {
@@ -123,7 +124,7 @@ Floats leaf_product(const Ops& ops, const Stream& stream, const Floats& x, int p
 Floats attention(const Ops& ops, const Stream& stream, const Floats& x, int chunk) {
     const int n = 3 * kHeads * kHeadDim;
     const MatrixSpec matrix{.n = n, .k = kHidden, .dtype = kept_as(ops, DType::f32), .cut = {}};
-    Scratch scratch(ops, matrix, kRows);
+    Scratch scratch(ops, matrix, kRows, stream.threads);
     const Packed weight = pack(ops, matrix, noise(static_cast<std::size_t>(n) * kHidden, 4), kHidden, 0);
     const KvSpec spec{.kv_heads = kHeads, .head_dim = kHeadDim, .dtype = DType::bf16};
     constexpr int kBlocks = (kRows + kKvBlockTokens - 1) / kKvBlockTokens;

@@ -45,12 +45,10 @@ ModelPlan read_plan(MpiSession& session, const fs::path& model) {
 std::function<WeightBytes(const LayoutShare&)> weight_counter(const ModelPlan& plan, const WeightSource& source,
                                                               const Ops& ops) {
     std::vector<StoredTensor> held = source.sent;
-    for (std::size_t i = 0; i < held.size(); ++i) {
-        const WeightClass kind = class_of(source.tensors[i]);
-        if (kind == WeightClass::embedding) continue;  // as stored
-        held[i].dtype =
-            kind == WeightClass::norms ? DType::f32 : packed_dtype(source.tensors[i].role, held[i].dtype, ops);
-    }
+    std::vector<DType> sent;
+    for (const StoredTensor& tensor : held) sent.push_back(tensor.dtype);
+    const std::vector<DType> kept = kept_dtypes(plan, source.tensors, sent, ops);
+    for (std::size_t i = 0; i < held.size(); ++i) held[i].dtype = kept[i];
     const bool one_format = std::all_of(held.begin(), held.end(),
                                         [&](const StoredTensor& tensor) { return tensor.dtype == held[0].dtype; });
     if (one_format && !held.empty()) {

@@ -25,6 +25,7 @@ std::size_t size_of(DType dtype) {
         case DType::int8:
         case DType::mxfp4:
         case DType::nvfp4:
+        case DType::mxfp4_int8:
             return 0;
     }
     return 0;
@@ -64,6 +65,8 @@ std::string_view name_of(DType dtype) {
             return "mxfp4";
         case DType::nvfp4:
             return "nvfp4";
+        case DType::mxfp4_int8:
+            return "mxfp4 for int8";
     }
     return "?";
 }

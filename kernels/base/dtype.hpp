@@ -6,10 +6,29 @@
 
 namespace argosy {
 
-// bf16_pairs is bf16 as products of pairs take it, with zeros for denormals (rule R11); files know only bf16. The last
-// four are block formats of matrices: codes that mean nothing without the scales beside them
+// bf16_pairs is bf16 as products of pairs take it, with zeros for denormals (rule R11); mxfp4_int8 is mxfp4 as products
+// of int8 take it, with the scales of their blocks (kernels/quant/mxfp4_int8.hpp). Files know neither. The four before
+// it are block formats of matrices: codes that mean nothing without the scales beside them
 // (kernels/quant/block_format.hpp).
-enum class DType { f32, bf16, f16, f64, i64, i32, i16, i8, u8, boolean, f8_e4m3, bf16_pairs, fp8, int8, mxfp4, nvfp4 };
+enum class DType {
+    f32,
+    bf16,
+    f16,
+    f64,
+    i64,
+    i32,
+    i16,
+    i8,
+    u8,
+    boolean,
+    f8_e4m3,
+    bf16_pairs,
+    fp8,
+    int8,
+    mxfp4,
+    nvfp4,
+    mxfp4_int8
+};
 
 // Bytes of one element of a plain format; 0 for a block format.
 std::size_t size_of(DType dtype);

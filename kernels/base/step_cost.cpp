@@ -63,7 +63,7 @@ void add_attention(StepCost& cost, const CostModel& model, const CostPlace& plac
     const bool works = step.rows > 0 && heads.q > 0;
     const std::int64_t elements = model.hidden * (qkv + out);
     cost.of(CostPart::attention) = {.flops = 2 * layers * step.rows * elements,
-                                    .weight_bytes = works ? layers * elements * model.weight_element_bytes : 0,
+                                    .weight_bytes = works ? layers * model.matrix_bytes(elements) : 0,
                                     .kv_bytes = 0,
                                     .activation_bytes = layers * (product_activations(step.rows, model.hidden, qkv) +
                                                                   product_activations(step.rows, out, model.hidden))};
@@ -82,7 +82,7 @@ void add_dense(StepCost& cost, const CostModel& model, const CostPlace& place, c
         const std::int64_t columns = leaf_range(width, place.tp_rank, place.tp).count();
         const std::int64_t elements = 3 * model.hidden * columns;
         cost.of(CostPart::dense) += {.flops = 2 * step.rows * elements,
-                                     .weight_bytes = step.rows > 0 ? elements * model.weight_element_bytes : 0,
+                                     .weight_bytes = step.rows > 0 ? model.matrix_bytes(elements) : 0,
                                      .kv_bytes = 0,
                                      .activation_bytes = 2 * product_activations(step.rows, model.hidden, columns)};
     }
@@ -93,14 +93,14 @@ void add_experts(StepCost& cost, const CostModel& model, const CostPlace& place,
     const std::int64_t own = even_share(step.rows, place.tp_rank, place.tp).count();
     const std::int64_t router = model.hidden * model.experts;
     cost.of(CostPart::router) = {.flops = 2 * layers * own * router,
-                                 .weight_bytes = own > 0 ? layers * router * model.weight_element_bytes : 0,
+                                 .weight_bytes = own > 0 ? layers * model.matrix_bytes(router) : 0,
                                  .kv_bytes = 0,
                                  .activation_bytes = layers * product_activations(own, model.hidden, model.experts)};
     const std::int64_t columns = leaf_range(model.expert_columns, place.etp_rank, place.etp).count();
     const std::int64_t elements = 3 * model.hidden * columns;
     cost.of(CostPart::experts) = {
         .flops = 2 * step.route.grouped_rows * elements,
-        .weight_bytes = step.route.experts_hit * elements * model.weight_element_bytes,
+        .weight_bytes = step.route.experts_hit * model.matrix_bytes(elements),
         .kv_bytes = 0,
         .activation_bytes = 2 * product_activations(step.route.grouped_rows, model.hidden, columns)};
 }
@@ -124,7 +124,7 @@ void add_vocabulary(StepCost& cost, const CostModel& model, const CostPlace& pla
     }
     if (place.tp > 1) cost.verbs += 3 * chunks;
     cost.of(CostPart::vocabulary) = {.flops = 2 * wanted * model.hidden * columns,
-                                     .weight_bytes = chunks * model.hidden * columns * model.weight_element_bytes,
+                                     .weight_bytes = chunks * model.matrix_bytes(model.hidden * columns),
                                      .kv_bytes = 0,
                                      .activation_bytes = product_activations(wanted, model.hidden, columns)};
 }
@@ -277,7 +277,7 @@ StepCost step_cost(const CostModel& model, const CostPlace& place, const CostSte
     StepCost cost;
     const std::int64_t own = even_share(step.rows, place.tp_rank, place.tp).count();
     cost.of(CostPart::embedding) = {.flops = 0,
-                                    .weight_bytes = own * model.hidden * model.weight_element_bytes,
+                                    .weight_bytes = own * model.matrix_bytes(model.hidden),
                                     .kv_bytes = 0,
                                     .activation_bytes = own * model.hidden * kFloatBytes};
     add_attention(cost, model, place, step);

@@ -29,13 +29,14 @@ struct CostModel {
     std::int64_t top_k = 0;
     std::int64_t expert_columns = 0;        // width of one expert
     std::int64_t window = 0;                // a row sees itself and the window - 1 rows before it; 0: all
-    std::int64_t weight_element_bytes = 2;  // of matrices; norms are left out: a millionth of the rest
+    std::int64_t weight_bits = 16;          // of an element of a matrix; norms are left out: a millionth of the rest
     std::int64_t kv_element_bytes = 2;
     std::int64_t sample_bytes = 0;   // one sampled row's result, as ranks exchange it
     std::int64_t logits_rows = 512;  // rows that the vocabulary projection takes at once
     bool operator==(const CostModel&) const = default;
     std::int64_t layers() const { return static_cast<std::int64_t>(dense_columns.size()); }
     std::int64_t mixture_layers() const;
+    std::int64_t matrix_bytes(std::int64_t elements) const { return elements * weight_bits / 8; }
 };
 
 // A rank's place: tp of attention, dense layers and vocabulary; ep x etp = dp x tp of the experts.

@@ -2,6 +2,7 @@
 #include "kernels/cpu/dot16_avx512.hpp"
 #include "kernels/cpu/generic/int8_ops.hpp"
 #include "kernels/cpu/isa_parts.hpp"
+#include "kernels/cpu/mxfp4_avx512.hpp"
 #include "kernels/cpu/rows_amx.hpp"
 
 namespace argosy::cpu_amx {
@@ -11,7 +12,7 @@ namespace {
 using cpu_avx512::Vec16;
 
 // Few rows are multiplied as AVX-512 does.
-struct Dot16 : cpu_avx512::Dot16 {
+struct Dot16 : cpu_avx512::Mxfp4Dot16 {
     static constexpr std::int64_t kManyRows = 12;
     static constexpr int kManyTileRows = argosy::cpu_amx::kTileRows;
     static bool many_rows_task(const ProductJob& job, const Int8Rows& x, const PanelBlock& block,

@@ -2,14 +2,15 @@
 #include "kernels/cpu/dot16_avx512.hpp"
 #include "kernels/cpu/generic/int8_ops.hpp"
 #include "kernels/cpu/isa_parts.hpp"
+#include "kernels/cpu/mxfp4_avx512.hpp"
 
 namespace argosy::cpu_avx512 {
 
 void add_int8_products(Ops& ops) {
-    ops.qkv = int8_qkv_op<Vec16, Dot16>;
-    ops.leaf_projection = int8_leaf_projection_op<Vec16, Dot16>;
-    ops.gate_up = int8_gate_up_op<Vec16, Dot16>;
-    ops.logits = int8_logits_op<Vec16, Dot16>;
+    ops.qkv = int8_qkv_op<Vec16, Mxfp4Dot16>;
+    ops.leaf_projection = int8_leaf_projection_op<Vec16, Mxfp4Dot16>;
+    ops.gate_up = int8_gate_up_op<Vec16, Mxfp4Dot16>;
+    ops.logits = int8_logits_op<Vec16, Mxfp4Dot16>;
 }
 
 }  // namespace argosy::cpu_avx512

@@ -7,6 +7,7 @@
 #include "kernels/cpu/int8_blocks.hpp"
 #include "kernels/cpu/isa_parts.hpp"
 #include "kernels/cpu/kv_block.hpp"
+#include "kernels/cpu/mxfp4_panels.hpp"
 #include "kernels/cpu/panels.hpp"
 #include "kernels/cpu/sampling.hpp"
 
@@ -30,15 +31,16 @@ Ops make_ops(std::string_view name, AddPart products, AddPart attention, AddPart
     ops.numerics_id = kNumericsId;
     ops.packed_bytes = cpu_packed_bytes;
     ops.pack = cpu_pack;
-    ops.product_scratch_bytes = [](const MatrixSpec&, std::int64_t) { return std::size_t{0}; };
+    ops.product_scratch_bytes = [](const MatrixSpec&, std::int64_t, int) { return std::size_t{0}; };
     ops.kv_block_bytes = kv_block_bytes;
     ops.sample_scratch_bytes = cpu_sample_scratch_bytes;
     for (const AddPart add : {products, attention, row_ops, sampler}) add(ops);
     return ops;
 }
 
-std::size_t int8_scratch_bytes(const MatrixSpec& spec, std::int64_t rows) {
-    return static_cast<std::size_t>(rows * int8_row_shape(spec).row_bytes);
+std::size_t int8_scratch_bytes(const MatrixSpec& spec, std::int64_t rows, int threads) {
+    const std::int64_t decoded = spec.dtype == DType::mxfp4_int8 ? threads * decoded_bytes(spec) : 0;
+    return static_cast<std::size_t>(rows * int8_row_shape(spec).row_bytes + decoded);
 }
 
 // The same table but for its products.

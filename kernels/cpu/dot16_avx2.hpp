@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "kernels/cpu/vec16_avx2.hpp"
+#include "kernels/quant/mxfp4_int8.hpp"
 
 namespace argosy::cpu_avx2 {
 namespace {
@@ -51,6 +52,23 @@ struct Dot16 {
     }
     [[gnu::always_inline]] static Vec16 to_f32(Sum sum) {
         return {_mm256_cvtepi32_ps(sum.lo), _mm256_cvtepi32_ps(sum.hi)};
+    }
+
+    // 16 columns of one output, 4 to each of four lines of 64 bytes.
+    [[gnu::always_inline]] static void store_columns(__m128i codes, std::byte* to) {
+        std::int32_t fours[4];
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(fours), codes);
+        for (int i = 0; i < 4; ++i) std::memcpy(to + 64 * i, &fours[i], 4);
+    }
+    static void decode_mxfp4(const std::uint8_t* table, const std::byte* from, std::byte* to) {
+        const __m128i half = _mm_set1_epi8(15);
+        for (int output = 0; output < 16; ++output) {
+            const std::byte* lane = from + output % 4 * 64 + output / 4 * 16;
+            const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(lane));
+            const __m128i of = _mm_load_si128(reinterpret_cast<const __m128i*>(kMxfp4CodeTables.code[table[output]]));
+            store_columns(_mm_shuffle_epi8(of, _mm_and_si128(codes, half)), to + 4 * output);
+            store_columns(_mm_shuffle_epi8(of, _mm_and_si128(_mm_srli_epi16(codes, 4), half)), to + 256 + 4 * output);
+        }
     }
 };
 

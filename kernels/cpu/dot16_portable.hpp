@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels/cpu/vec16_portable.hpp"
+#include "kernels/quant/mxfp4_int8.hpp"
 
 namespace argosy::cpu_portable {
 namespace {
@@ -46,6 +47,19 @@ struct Dot16 {
         alignas(16) float lane[16];
         for (int j = 0; j < 16; ++j) lane[j] = static_cast<float>(sum.lane[j]);
         return Vec16::load(lane);
+    }
+
+    static void decode_mxfp4(const std::uint8_t* table, const std::byte* from, std::byte* to) {
+        for (int output = 0; output < 16; ++output) {
+            const std::byte* lane = from + output % 4 * 64 + output / 4 * 16;
+            const std::uint8_t* of = kMxfp4CodeTables.code[table[output]];
+            for (int i = 0; i < 16; ++i) {
+                const auto codes = static_cast<unsigned>(lane[i]);
+                std::byte* low = to + i / 4 * 64 + output * 4 + i % 4;
+                low[0] = static_cast<std::byte>(of[codes & 15U]);
+                low[256] = static_cast<std::byte>(of[codes >> 4]);
+            }
+        }
     }
 };
 

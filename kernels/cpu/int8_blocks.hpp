@@ -47,6 +47,7 @@ ARGOSY_INLINE Int8RowShape int8_row_shape(const MatrixSpec& spec) {
 struct Int8Rows {
     const std::byte* data = nullptr;
     Int8RowShape shape;
+    std::byte* decoded = nullptr;  // [threads] times decoded_bytes, where weights are mxfp4_int8
 };
 
 // Packs rows as cpu_pack does, for a spec of dtype int8: each block of the decoded values is quantised.

@@ -2,6 +2,7 @@
 #include "kernels/cpu/panels.hpp"
 
 #include "kernels/cpu/int8_blocks.hpp"
+#include "kernels/cpu/mxfp4_panels.hpp"
 #include "kernels/quant/bf16.hpp"
 #include "kernels/quant/block_format.hpp"
 #include "kernels/quant/f16.hpp"
@@ -135,6 +136,7 @@ std::size_t cpu_packed_bytes(const MatrixSpec& spec) {
 
 void cpu_pack(const PackArgs& args) {
     if (args.spec.dtype == DType::int8) return cpu_pack_int8(args);
+    if (args.spec.dtype == DType::mxfp4_int8) return cpu_pack_mxfp4(args);
     switch (args.source_dtype) {
         case DType::bf16:
             return pack_from<SourceBf16>(args);

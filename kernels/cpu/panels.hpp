@@ -22,8 +22,9 @@ namespace argosy {
 inline constexpr int kPanelOutputs = 16;
 
 // Bytes of `columns` adjacent columns of one leaf in one panel; a multiple of 64. For int8 (int8_blocks.hpp) they are
-// whole blocks of the leaf.
+// whole blocks of the leaf, for mxfp4_int8 (mxfp4_panels.hpp) those too, and whole groups of mxfp4.
 ARGOSY_INLINE std::int64_t panel_part_bytes(DType dtype, std::int64_t columns) {
+    if (dtype == DType::mxfp4_int8) return (columns + kInt8Block - 1) / kInt8Block * 128 + columns * 8;
     if (dtype == DType::int8) return (columns + kInt8Block - 1) / kInt8Block * 64 + (columns + 3) / 4 * 64;
     return dtype == DType::f32 ? columns * 64 : (columns + 1) / 2 * 64;
 }

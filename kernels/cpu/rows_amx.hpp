@@ -238,7 +238,7 @@ inline void multiply_run(const Chunk& chunk, int run, int rows, const std::byte*
 // Rows [row, row + rows) of a task's panels.
 inline void amx_pass(const ProductJob& job, const Int8Rows& x, const PanelBlock& block, std::int64_t row, int rows,
                      PassSpace& space, FetchAhead& ahead) {
-    const MatrixSpec& spec = job.weight[0].spec;
+    const MatrixSpec spec = decoded_spec(job.weight[0].spec);
     const std::byte* record[kPassRows];
     for (int r = 0; r < rows; ++r) {
         record[r] = x.data + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * x.shape.row_bytes;

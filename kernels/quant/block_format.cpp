@@ -24,6 +24,8 @@ BlockFormat block_format(DType dtype) {
             return {.columns = kMxfp4Block, .rows = 1, .code_bits = 4, .scale_bytes = 1, .of_matrix = false};
         case DType::nvfp4:
             return {.columns = kNvfp4Block, .rows = 1, .code_bits = 4, .scale_bytes = 1, .of_matrix = true};
+        case DType::mxfp4_int8:  // per block a scale of int8 and four numbers of tables
+            return {.columns = kInt8Block, .rows = 1, .code_bits = 4, .scale_bytes = 8, .of_matrix = false};
         default:
             return {.columns = 1,
                     .rows = 1,

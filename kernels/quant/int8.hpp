@@ -27,7 +27,7 @@ ARGOSY_INLINE Int8Scale int8_scale(float largest) {
 // Adding 1.5 * 2^23 leaves the integer nearest to x * inverse, ties to even, in the low bits of the sum: its low byte
 // is the code. |x * inverse| exceeds 127 by rounding only, so no code leaves [-127, 127].
 inline constexpr float kInt8Shift = 0x1.8p23F;
-ARGOSY_INLINE std::int8_t int8_code(float x, float inverse) {
+ARGOSY_INLINE constexpr std::int8_t int8_code(float x, float inverse) {
     const float shifted = x * inverse + kInt8Shift;
     return static_cast<std::int8_t>(__builtin_bit_cast(std::uint32_t, shifted));
 }

@@ -35,6 +35,9 @@ inline void store(void* data, DType dtype, std::int64_t index, float value) {
     }
 }
 
+// Products of such matrices take codes of int8; the reference keeps mxfp4 as these.
+inline bool takes_codes(DType dtype) { return dtype == DType::int8 || dtype == DType::mxfp4_int8; }
+
 // An int8 matrix: [n, k] scales, of which the one at a block's first column counts, then [n, k] codes.
 struct Int8Matrix {
     float* scale = nullptr;
@@ -91,7 +94,7 @@ inline float pair_chain(const WeightMatrix& w, std::int64_t row, const float* x,
 
 // Sum over k in [k_begin, k_end) of x[k] * w[row][k], one chain in order from 0.
 inline float chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin, std::int64_t k_end) {
-    if (w.spec.dtype == DType::int8) return int8_chain(w, row, x, k_begin, k_end);
+    if (takes_codes(w.spec.dtype)) return int8_chain(w, row, x, k_begin, k_end);
     if (w.spec.dtype == DType::bf16_pairs) return pair_chain(w, row, x, k_begin, k_end);
     float sum = 0;
     for (std::int64_t k = k_begin; k < k_end; ++k)

@@ -29,16 +29,16 @@ void pack_int8_row(const PackArgs& args, const std::byte* from, std::int64_t row
 
 std::size_t packed_bytes(const MatrixSpec& spec) {
     const auto elements = static_cast<std::size_t>(spec.n * spec.k);
-    return spec.dtype == DType::int8 ? elements * (sizeof(float) + 1) : elements * size_of(spec.dtype);
+    return takes_codes(spec.dtype) ? elements * (sizeof(float) + 1) : elements * size_of(spec.dtype);
 }
 
-std::size_t product_scratch_bytes(const MatrixSpec&, std::int64_t) { return 0; }
+std::size_t product_scratch_bytes(const MatrixSpec&, std::int64_t, int) { return 0; }
 
 void pack(const PackArgs& args) {
     const auto* source = static_cast<const std::byte*>(args.source);
     for (std::int64_t row = 0; row < args.rows; ++row) {
         const std::byte* from = source + row * args.source_stride_bytes;
-        if (args.spec.dtype == DType::int8) {
+        if (takes_codes(args.spec.dtype)) {
             pack_int8_row(args, from, args.row_begin + row);
             continue;
         }

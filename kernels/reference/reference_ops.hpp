@@ -15,7 +15,7 @@ namespace reference {
 // One function per op, each in the file of its name; see kernels/ops.hpp for what they do.
 std::size_t packed_bytes(const MatrixSpec& spec);
 void pack(const PackArgs& args);
-std::size_t product_scratch_bytes(const MatrixSpec& spec, std::int64_t rows);
+std::size_t product_scratch_bytes(const MatrixSpec& spec, std::int64_t rows, int threads);
 std::size_t kv_block_bytes(const KvSpec& spec);
 std::size_t sample_scratch_bytes(int vocab, int threads);
 void embed(const EmbedArgs& args, const Stream& stream);

@@ -19,13 +19,15 @@ KvSpec kv_spec(const ModelPlan& plan, const HeadShare& heads, DType dtype) {
     return {.kv_heads = heads.kv.count(), .head_dim = plan.attention.head_dim, .dtype = dtype};
 }
 
-// Format of the matrices; where a rank holds none of a kind, another kind's.
+// Format of the matrices, of which feed-forward ones are the most; where a rank holds none of a kind, another kind's.
 DType weight_dtype(const RankWeights& weights) {
-    if (weights.head.data != nullptr) return weights.head.spec.dtype;
     for (const LayerWeights& layer : weights.layers) {
-        if (layer.qkv.data != nullptr) return layer.qkv.spec.dtype;
         if (!layer.gate.empty()) return layer.gate[0].spec.dtype;
     }
+    for (const LayerWeights& layer : weights.layers) {
+        if (layer.qkv.data != nullptr) return layer.qkv.spec.dtype;
+    }
+    if (weights.head.data != nullptr) return weights.head.spec.dtype;
     return weights.embedding_dtype;
 }
 

@@ -40,7 +40,7 @@ struct RankContext {
 
 // Scratch for a product of `rows` rows with a matrix of `spec`; the buffer grows to the largest seen and stays.
 inline std::byte* product_scratch(const RankContext& rank, Buffer& buffer, const MatrixSpec& spec, std::int64_t rows) {
-    buffer.grow(rank.ops.product_scratch_bytes(spec, rows));
+    buffer.grow(rank.ops.product_scratch_bytes(spec, rows, rank.stream.threads));
     return buffer.as<std::byte>();
 }
 

@@ -16,7 +16,7 @@ CostModel cost_model(const ModelPlan& plan, DType weight_dtype, DType kv_dtype, 
                     .top_k = plan.moe.top_k,
                     .expert_columns = plan.moe.intermediate,
                     .window = plan.attention.window,
-                    .weight_element_bytes = block_format(weight_dtype).code_bits / 8,
+                    .weight_bits = block_format(weight_dtype).code_bits,
                     .kv_element_bytes = static_cast<std::int64_t>(size_of(kv_dtype)),
                     .sample_bytes = sizeof(SampleResult),
                     .logits_rows = logits_rows};

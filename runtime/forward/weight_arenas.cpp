@@ -5,6 +5,8 @@
 #include <map>
 #include <utility>
 
+#include "kernels/quant/block_format.hpp"
+
 namespace argosy {
 
 namespace {
@@ -71,7 +73,7 @@ class Builder {
   public:
     Builder(const ModelPlan& plan, const LayoutShare& share, const Ops& ops) : plan_(plan), share_(share), ops_(ops) {}
 
-    void place(const TensorSpec& tensor, int index, DType dtype) {
+    void place(const TensorSpec& tensor, int index, DType dtype, DType kept) {
         layout_.stored.push_back(dtype);
         const TensorSlice slice = slice_of(plan_, tensor, share_);
         if (slice.empty()) return;
@@ -89,13 +91,13 @@ class Builder {
             home.kind = HomeKind::vector;
             place_vector(tensor, home);
         } else {
-            place_matrix(tensor, dtype, home);
+            place_matrix(tensor, kept, home);
         }
         layout_.homes.push_back(home);
     }
 
     // The vocabulary projection of a tied model: the rank's rows of the embedding, packed for the product.
-    void place_tied_head(int embedding_index, DType dtype) {
+    void place_tied_head(int embedding_index, DType kept) {
         const VocabRange rows = vocab_of(plan_, share_.tp_rank, share_.tp);
         if (rows.empty()) return;
         TensorHome home{.tensor = embedding_index,
@@ -103,7 +105,7 @@ class Builder {
                         .arena = Arena::attention,
                         .kind = HomeKind::matrix,
                         .offset = 0,
-                        .spec = {rows.count(), plan_.hidden, packed_dtype(TensorRole::lm_head, dtype, ops_), {}},
+                        .spec = {rows.count(), plan_.hidden, kept, {}},
                         .row_begin = 0};
         home.offset = take(home.arena, static_cast<std::int64_t>(ops_.packed_bytes(home.spec)));
         layout_.homes.push_back(home);
@@ -152,10 +154,10 @@ class Builder {
         home.row_begin = qkv_row_begin(tensor.role);
     }
 
-    void place_matrix(const TensorSpec& tensor, DType dtype, TensorHome& home) {
+    void place_matrix(const TensorSpec& tensor, DType kept, TensorHome& home) {
         home.spec = {home.slice.row_end - home.slice.row_begin,
                      home.slice.column_end - home.slice.column_begin,
-                     packed_dtype(tensor.role, dtype, ops_),
+                     kept,
                      {}};
         if (tensor.role == TensorRole::o_proj) home.spec.cut = attention_leaves(plan_, share_.tp_rank, share_.tp).cut;
         if (tensor.role == TensorRole::down_proj) {
@@ -180,11 +182,51 @@ class Builder {
     std::map<std::pair<int, Part>, std::int64_t> shared_offset_;  // (layer, part) -> where the packed q, k, v stand
 };
 
-}  // namespace
-
+// A matrix, by its own format alone.
 DType packed_dtype(TensorRole role, DType stored, const Ops& ops) {
     const DType exact = stored == DType::bf16 ? DType::bf16 : DType::f32;
     return role == TensorRole::router ? exact : kept_as(ops, exact);
+}
+
+// Whether groups of mxfp4 begin with the leaves of the tensor's product, or divide its columns where it has none. All
+// leaves, so that it does not depend on the layout.
+bool groups_fit(const ModelPlan& plan, const TensorSpec& tensor) {
+    const std::int64_t group = block_format(DType::mxfp4).columns;
+    switch (tensor.role) {
+        case TensorRole::o_proj:
+            return plan.attention.head_dim % group == 0;
+        case TensorRole::down_proj:
+            return tensor.shape[1] % (kLeafCount * group) == 0;
+        default:
+            return tensor.shape[1] % group == 0;
+    }
+}
+
+}  // namespace
+
+std::vector<DType> kept_dtypes(const ModelPlan& plan, std::span<const TensorSpec> tensors,
+                               std::span<const DType> dtypes, const Ops& ops) {
+    std::vector<DType> kept;
+    std::map<int, bool> qkv_fits;  // by layer
+    const auto fits = [&](std::size_t i) {
+        return ops.products == Products::int8 && tensors[i].role != TensorRole::router &&
+               dtypes[i] == DType::mxfp4 && groups_fit(plan, tensors[i]);
+    };
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        if (part_of(tensors[i].role) != Part::qkv) continue;
+        bool& all = qkv_fits.try_emplace(tensors[i].layer, true).first->second;
+        all = all && fits(i);
+    }
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        const TensorRole role = tensors[i].role;
+        if (role == TensorRole::embedding || is_vector(role)) {
+            kept.push_back(is_vector(role) ? DType::f32 : dtypes[i]);
+            continue;
+        }
+        const bool codes = part_of(role) == Part::qkv ? qkv_fits.at(tensors[i].layer) : fits(i);
+        kept.push_back(codes ? DType::mxfp4_int8 : packed_dtype(role, dtypes[i], ops));
+    }
+    return kept;
 }
 
 std::uint64_t arena_key(Arena arena, const LayoutShare& share) {
@@ -205,13 +247,15 @@ std::uint64_t arena_key(Arena arena, const LayoutShare& share) {
 ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> tensors, std::span<const DType> dtypes,
                            const LayoutShare& share, const Ops& ops) {
     Builder builder(plan, share, ops);
+    const std::vector<DType> kept = kept_dtypes(plan, tensors, dtypes, ops);
     int embedding = -1;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         if (tensors[i].role == TensorRole::embedding) embedding = static_cast<int>(i);
-        builder.place(tensors[i], static_cast<int>(i), dtypes[i]);
+        builder.place(tensors[i], static_cast<int>(i), dtypes[i], kept[i]);
     }
     if (plan.tie_embeddings && embedding >= 0)
-        builder.place_tied_head(embedding, dtypes[static_cast<std::size_t>(embedding)]);
+        builder.place_tied_head(
+            embedding, packed_dtype(TensorRole::lm_head, dtypes[static_cast<std::size_t>(embedding)], ops));
     return builder.finish();
 }
 

@@ -54,9 +54,12 @@ struct ArenaLayout {
     bool operator==(const ArenaLayout&) const = default;
 };
 
-// How a matrix that is stored (or sent) in a format is kept: as int8 where products take codes, but for the router's,
-// since a choice of experts is no place to save; bf16 as it is; all else decoded to f32.
-DType packed_dtype(TensorRole role, DType stored, const Ops& ops);
+// How tensor_list(plan) is kept that is stored (or sent) as `dtypes`: vectors as f32, the embedding as it is, a matrix
+// in the format of its product's weights. That is int8, or its mxfp4, where products take codes, but for the router's,
+// since a choice of experts is no place to save; bf16 as it is; all else decoded to f32. mxfp4 stays mxfp4 where its
+// groups of 32 columns begin with the product's leaves, and if the whole packed matrix (q, k and v) is mxfp4.
+std::vector<DType> kept_dtypes(const ModelPlan& plan, std::span<const TensorSpec> tensors,
+                               std::span<const DType> dtypes, const Ops& ops);
 
 // dtypes[i]: the format in which tensor_list(plan)[i] is sent.
 ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> tensors, std::span<const DType> dtypes,

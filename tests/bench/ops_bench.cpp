@@ -13,6 +13,7 @@
 #include "kernels/backend.hpp"
 #include "kernels/base/buffer.hpp"
 #include "kernels/base/error.hpp"
+#include "kernels/quant/block_format.hpp"
 #include "tests/bench/machine_limits.hpp"
 
 namespace argosy::bench {
@@ -33,7 +34,8 @@ struct Bench {
     double gbytes = 0;
 
     const Mode& mode(DType dtype) const {
-        return dtype == DType::int8 ? int8 : dtype == DType::bf16_pairs ? bf16 : f32;
+        const bool codes = dtype == DType::int8 || dtype == DType::mxfp4_int8;
+        return codes ? int8 : dtype == DType::bf16_pairs ? bf16 : f32;
     }
     const Ops& ops(DType dtype) const { return *mode(dtype).ops; }
     double limit(DType dtype) const { return mode(dtype).gops; }
@@ -55,14 +57,36 @@ struct Matrices {
     std::vector<WeightMatrix> weight;
 };
 
+// Rows of random mxfp4 records.
+Buffer random_mxfp4(std::int64_t rows, std::int64_t columns) {
+    const Buffer values = random_floats(static_cast<std::size_t>(rows * columns));
+    const std::int64_t bytes = row_bytes(DType::mxfp4, columns);
+    const std::int64_t scales = block_count(DType::mxfp4, columns);
+    Buffer records(static_cast<std::size_t>(rows * bytes));
+    for (std::int64_t row = 0; row < rows; ++row) {
+        std::byte* record = records.as<std::byte>() + row * bytes;
+        encode_rows(DType::mxfp4, values.as<float>() + row * columns, 1, columns, 1, record + scales, record);
+    }
+    return records;
+}
+
 Matrices make_matrices(const Ops& ops, const MatrixSpec& spec, std::size_t count) {
     Matrices out;
-    const Buffer source = random_floats(static_cast<std::size_t>(spec.n * spec.k));
+    const bool mxfp4 = spec.dtype == DType::mxfp4_int8;
+    const Buffer source = mxfp4 ? random_mxfp4(spec.n, spec.k) : random_floats(static_cast<std::size_t>(spec.n * spec.k));
+    const std::int64_t stride_bytes = mxfp4 ? row_bytes(DType::mxfp4, spec.k) : spec.k * 4;
     for (std::size_t i = 0; i < count; ++i) {
         Buffer packed(ops.packed_bytes(spec));
         if (i == 0) {
             std::memset(packed.data(), 0, packed.bytes());
-            ops.pack({spec, 0, spec.n, source.data(), DType::f32, spec.k * 4, packed.data()});
+            ops.pack({.spec = spec,
+                      .row_begin = 0,
+                      .rows = spec.n,
+                      .source = source.data(),
+                      .source_dtype = mxfp4 ? DType::mxfp4 : DType::f32,
+                      .source_stride_bytes = stride_bytes,
+                      .packed = packed.data(),
+                      .source_columns = spec.k});
         } else {
             std::memcpy(packed.data(), out.packed[0].data(), packed.bytes());
         }
@@ -94,7 +118,7 @@ void bench_product(const Bench& bench, DType dtype, int rows, std::int64_t n, st
     const Ops& ops = bench.ops(dtype);
     const std::size_t bytes = ops.packed_bytes(spec);
     const Matrices w = make_matrices(ops, spec, rows <= 4 ? kStreamBytes / bytes + 1 : 1);
-    Buffer scratch(ops.product_scratch_bytes(spec, rows));
+    Buffer scratch(ops.product_scratch_bytes(spec, rows, bench.stream.threads));
     const Buffer x = random_floats(static_cast<std::size_t>(rows * k));
     Buffer out(static_cast<std::size_t>(rows * n) * 4);
     std::size_t turn = 0;
@@ -123,7 +147,7 @@ void bench_experts(const Bench& bench, DType dtype, int rows_each) {
     if (wanted(bench, gate_up)) {
         const MatrixSpec spec{inner, hidden, dtype, {}};
         const Matrices w = make_matrices(ops, spec, 2 * kGroups);
-        Buffer scratch(ops.product_scratch_bytes(spec, rows));
+        Buffer scratch(ops.product_scratch_bytes(spec, rows, bench.stream.threads));
         const Buffer x = random_floats(static_cast<std::size_t>(rows * hidden));
         Buffer h(static_cast<std::size_t>(rows * inner) * 4);
         report(bench, gate_up, 4.0 * rows * inner * hidden, bench.limit(dtype),
@@ -137,7 +161,7 @@ void bench_experts(const Bench& bench, DType dtype, int rows_each) {
     if (wanted(bench, down)) {
         const MatrixSpec spec{hidden, inner, dtype, leaf_share(inner, 1, 0, 1).cut};
         const Matrices w = make_matrices(ops, spec, kGroups);
-        Buffer scratch(ops.product_scratch_bytes(spec, rows));
+        Buffer scratch(ops.product_scratch_bytes(spec, rows, bench.stream.threads));
         const Buffer x = random_floats(static_cast<std::size_t>(rows * inner));
         Buffer out(static_cast<std::size_t>(rows * hidden) * 4);
         report(bench, down, 2.0 * rows * inner * hidden, bench.limit(dtype),
@@ -203,7 +227,7 @@ void bench_sampler(const Bench& bench, const std::string& what, const SampleRow&
 }
 
 void run_all(const Bench& bench) {
-    for (const DType dtype : {DType::f32, DType::bf16, DType::bf16_pairs, DType::int8}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::bf16_pairs, DType::int8, DType::mxfp4_int8}) {
         if (bench.mode(dtype).ops == nullptr) continue;
         for (const auto& [n, k] : {std::pair{1536, 1024}, std::pair{1024, 1024}}) {
             for (const int rows : {1, 4, 16, 64, 256, 512}) bench_product(bench, dtype, rows, n, k);

@@ -85,8 +85,8 @@ inline Stored stored(const Floats& values, DType dtype) {
 // A product's scratch memory, filled with what no op may read.
 struct Scratch {
     Buffer buffer;
-    Scratch(const Ops& ops, const MatrixSpec& spec, std::int64_t rows)
-        : buffer(ops.product_scratch_bytes(spec, rows) + 64) {
+    Scratch(const Ops& ops, const MatrixSpec& spec, std::int64_t rows, int threads = 4)
+        : buffer(ops.product_scratch_bytes(spec, rows, threads) + 64) {
         std::memset(buffer.data(), 0xa5, buffer.bytes());
     }
     std::byte* data() { return buffer.as<std::byte>(); }

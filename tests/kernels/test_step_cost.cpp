@@ -121,7 +121,7 @@ CostModel small_model() {
             .top_k = 3,
             .expert_columns = 13,
             .window = 0,
-            .weight_element_bytes = 2,
+            .weight_bits = 16,
             .kv_element_bytes = 4,
             .sample_bytes = 20,
             .logits_rows = 4};
@@ -148,7 +148,7 @@ TEST_CASE("operations and bytes of every part are those of counting them one by 
                                             CostPart::router, CostPart::vocabulary}) {
                     INFO(name_of(part));
                     CHECK(cost.of(part).flops == 2 * counted.multiplications[part]);
-                    CHECK(cost.of(part).weight_bytes == counted.weights[part] * model.weight_element_bytes);
+                    CHECK(cost.of(part).weight_bytes == model.matrix_bytes(counted.weights[part]));
                     CHECK(cost.of(part).kv_bytes == counted.kv_elements[part] * model.kv_element_bytes);
                 }
             }

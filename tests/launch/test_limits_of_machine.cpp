@@ -206,7 +206,7 @@ TEST_CASE("bytes are predicted before the run where routers cannot change them")
                     .top_k = 3,
                     .expert_columns = 200,
                     .window = 0,
-                    .weight_element_bytes = 2,
+                    .weight_bits = 16,
                     .kv_element_bytes = 2,
                     .sample_bytes = sizeof(SampleResult),
                     .logits_rows = 512};

@@ -263,6 +263,20 @@ TEST_CASE("weights encoded at load: layouts give the same bytes, and formats dif
     CHECK_FALSE(seen.insert(run_way(requests, {"", 0, above("steps", 0), {}})).second);
 }
 
+TEST_CASE("mxfp4 that stays mxfp4 for int8 gives the same bytes on every instruction set") {
+    const auto with = [](const std::string& options) { return "--weights-as mxfp4 --numerics int8 " + options; };
+    check_all_same(mixed_requests(60), {with(""), 0, above("steps", 0), {}},
+                   {
+                       {with("--max-rows 8"), 0, equals("rows_max", 8), {}},
+                       {with("--threads 2"), 0, equals("threads", 2), {}},
+                       {with("--isa avx2"), 0, equals("kernels_isa", 2), {}},
+                       {with("--isa portable"), 0, equals("kernels_isa", 1), {}},
+                   });
+    // The reference keeps codes of int8.
+    check_all_same(mixed_requests(15), {with(""), 0, above("steps", 0), {}},
+                   {{with("--backend reference"), 0, equals("kernels_isa", 0), {}}});
+}
+
 TEST_CASE("the reference backend gives the same bytes") {
     check_all_same(mixed_requests(25), {"", 0, above("steps", 0), {}},
                    {{"--backend reference", 0, equals("kernels_isa", 0), {}}});

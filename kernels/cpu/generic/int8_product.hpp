@@ -1,10 +1,13 @@
 // Products of quantised rows with int8 weights, by group of rows; cut into tasks as products of floats are.
 #pragma once
 
+#include <omp.h>
+
 #include <cstdint>
 
 #include "kernels/cpu/generic/int8_rows.hpp"
 #include "kernels/cpu/generic/int8_tile.hpp"
+#include "kernels/cpu/generic/mxfp4_decode.hpp"
 #include "kernels/cpu/generic/product.hpp"
 
 namespace argosy {
@@ -42,10 +45,11 @@ template <class V, class D>
 [[gnu::noinline]] static void int8_product_task(const ProductJob& job, const Int8Rows& x, const PanelBlock& block,
                                                 std::int64_t row_begin, std::int64_t row_end, FetchAhead ahead) {
     static_assert(D::kTileRows <= kInt8TileRows && int8_tile_panels<D>(1) <= kInt8TilePanels);
-    const MatrixSpec& spec = job.weight[0].spec;
+    const MatrixSpec spec = decoded_spec(job.weight[0].spec);
     const std::int64_t all = row_end - row_begin;
     const std::int64_t tiles = (all + D::kTileRows - 1) / D::kTileRows;
-    if (ahead.next != nullptr && all >= kFetchRows * tiles) {  // evenly over the task's blocks
+    const bool decoded = job.weight[0].spec.dtype == DType::mxfp4_int8;  // and so not waiting for memory
+    if (ahead.next != nullptr && (decoded || all >= kFetchRows * tiles)) {  // evenly over the task's blocks
         const int panels = int8_tile_panels<D>(static_cast<int>((all + tiles - 1) / tiles));
         const std::int64_t blocks = tiles * ((block.slots + panels - 1) / panels) * x.shape.blocks;
         const std::int64_t lines = (ahead.end - ahead.next + (ahead.then_end - ahead.then)) / 64;
@@ -61,8 +65,21 @@ template <class V, class D>
     }
 }
 
+// The panels of a task from now on stand decoded, where this thread keeps such.
+template <class D>
+static void decode_panels(const MatrixSpec& spec, const Int8Rows& x, PanelBlock& block) {
+    static_assert(kDecodedPanels == kSlotsMax);
+    std::byte* to = x.decoded + omp_get_thread_num() * decoded_bytes(spec);
+    const std::int64_t bytes = panel_bytes(decoded_spec(spec));
+    for (int slot = 0; slot < block.slots; ++slot, to += bytes) {
+        decode_panel<D>(spec, block.panel[slot], to);
+        block.panel[slot] = to;
+    }
+}
+
 // A dot product whose instruction set multiplies tiles brings `many_rows_task`, for tasks of at least kManyRows rows,
-// best multiples of kManyTileRows.
+// best multiples of kManyTileRows; one that multiplies mxfp4 without decoding it first, `few_rows_task`, for tasks of at
+// most kFewRows rows.
 template <class V, class D>
 static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Stream& stream) {
     const MatrixSpec& spec = job.weight[0].spec;
@@ -79,12 +96,23 @@ static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Str
         if (task.row_begin == task.row_end) return;
         FetchAhead ahead;
         if (next < tasks) ahead = panels_to_fetch(job, task, product_task_at(job, cut, next));
+        PanelBlock block = panel_block(job, task);
+        if (spec.dtype == DType::mxfp4_int8) {
+            if constexpr (requires { D::kFewRows; }) {
+                if (task.row_end - task.row_begin <= D::kFewRows) {
+                    const int few = static_cast<int>(task.row_end - task.row_begin);
+                    D::few_rows_task(job, x, block, task.row_begin, few);
+                    return;
+                }
+            }
+            decode_panels<D>(spec, x, block);
+        }
         if constexpr (requires { D::kManyRows; }) {
             if (task.row_end - task.row_begin >= D::kManyRows &&
-                D::many_rows_task(job, x, panel_block(job, task), task.row_begin, task.row_end, ahead))
+                D::many_rows_task(job, x, block, task.row_begin, task.row_end, ahead))
                 return;
         }
-        int8_product_task<V, D>(job, x, panel_block(job, task), task.row_begin, task.row_end, ahead);
+        int8_product_task<V, D>(job, x, block, task.row_begin, task.row_end, ahead);
     });
 }
 

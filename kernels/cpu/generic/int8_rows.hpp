@@ -53,7 +53,7 @@ static void quantise_row(const float* x, const MatrixSpec& spec, const Int8RowSh
     }
 }
 
-// Rows of x [rows, spec.k] into `scratch` of int8_scratch_bytes.
+// Rows of x [rows, spec.k] into `scratch` of product_scratch_bytes.
 template <class V>
 static Int8Rows quantise_rows(const float* x, int rows, const MatrixSpec& spec, std::byte* scratch,
                               const Stream& stream) {
@@ -62,7 +62,7 @@ static Int8Rows quantise_rows(const float* x, int rows, const MatrixSpec& spec, 
         for (int row = begin; row < end; ++row)
             quantise_row<V>(x + row * spec.k, spec, shape, scratch + row * shape.row_bytes);
     });
-    return {scratch, shape};
+    return {scratch, shape, scratch + rows * shape.row_bytes};
 }
 
 }  // namespace argosy

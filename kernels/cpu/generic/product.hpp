@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/generic/parallel_tasks.hpp"
 #include "kernels/cpu/generic/product_task.hpp"
+#include "kernels/cpu/mxfp4_panels.hpp"
 
 namespace argosy {
 
@@ -35,8 +36,9 @@ ARGOSY_INLINE ProductCut product_cut(const MatrixSpec& spec, bool paired, int gr
     const std::int64_t panels = panel_count(spec);
     const int per_panel = paired ? 2 : 1;
     std::int64_t block = kSlotsMax / per_panel;
-    const std::int64_t fitting = kCachedBytes / (panel_bytes(spec) * per_panel + 1);
-    if (rows > tile_rows * groups && block > fitting) block = fitting;
+    const bool decoded = spec.dtype == DType::mxfp4_int8;  // into this thread's cache, whatever the rows
+    const std::int64_t fitting = kCachedBytes / (panel_bytes(decoded_spec(spec)) * per_panel + 1);
+    if ((decoded || rows > tile_rows * groups) && block > fitting) block = fitting;
     if (threads > 1) {
         const std::int64_t spread = panels * groups / (4 * threads);  // enough tasks for all threads to end together
         if (block > spread) block = spread;

@@ -97,6 +97,43 @@ TEST_CASE("ranks share an arena exactly when its bytes are the same") {
     CHECK(arena_key(Arena::experts, a) != arena_key(Arena::experts, b));
 }
 
+TEST_CASE("mxfp4 stays mxfp4 for products of int8 where its groups begin with the leaves") {
+    ModelPlan plan = small_moe(false);
+    plan.hidden = 64;
+    plan.attention.head_dim = 32;
+    plan.moe.intermediate = 256;
+    plan.layers = {{LayerKind::moe, 256}, {LayerKind::dense, 96}};
+    const std::vector<TensorSpec> tensors = tensor_list(plan);
+    std::vector<DType> dtypes(tensors.size(), DType::mxfp4);
+    const auto kept_of = [&](TensorRole role, int layer, std::string_view numerics = "int8") {
+        const std::vector<DType> kept =
+            kept_dtypes(plan, tensors, dtypes, select_backend("cpu", "portable", numerics));
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            if (tensors[i].role == role && (layer < 0 || tensors[i].layer == layer)) return kept[i];
+        }
+        return DType::u8;
+    };
+    CHECK(kept_of(TensorRole::gate_proj, 0) == DType::mxfp4_int8);
+    CHECK(kept_of(TensorRole::down_proj, 0) == DType::mxfp4_int8);
+    CHECK(kept_of(TensorRole::down_proj, 1) == DType::int8);  // leaves of 12 columns
+    CHECK(kept_of(TensorRole::o_proj, 0) == DType::mxfp4_int8);
+    CHECK(kept_of(TensorRole::k_proj, 1) == DType::mxfp4_int8);
+    CHECK(kept_of(TensorRole::router, 0) == DType::f32);
+    CHECK(kept_of(TensorRole::attn_norm, 0) == DType::f32);
+    CHECK(kept_of(TensorRole::gate_proj, 0, "exact") == DType::f32);
+    CHECK(kept_of(TensorRole::gate_proj, 0, "bf16") == DType::bf16_pairs);
+
+    // q, k and v are one packed matrix.
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        if (tensors[i].role == TensorRole::v_proj && tensors[i].layer == 1) dtypes[i] = DType::bf16;
+    }
+    CHECK(kept_of(TensorRole::k_proj, 1) == DType::int8);
+    CHECK(kept_of(TensorRole::k_proj, 0) == DType::mxfp4_int8);
+
+    plan.attention.head_dim = 24;
+    CHECK(kept_of(TensorRole::o_proj, 0) == DType::int8);
+}
+
 TEST_CASE("f16 is kept as f32, other formats as they are") {
     const ModelPlan plan = small_moe(false);
     const auto dtype_of_o = [&](DType stored) {
