@@ -21,9 +21,9 @@ struct BackendEntry {
 // Every backend that exists, best first, each with its verdict for the machine at hand.
 std::vector<BackendEntry> backends();
 
-// `backend` is "auto", "cpu", "reference" or "cuda"; `isa` is "auto", "amx", "avx512", "avx2" or "portable" and matters for
-// the CPU only; `numerics` is "exact", "bf16" or "int8". Error(usage) when the name is unknown (with the nearest one) or cannot
-// run here (with the reason and what can).
+// `backend` is "auto", "cpu", "reference" or "cuda"; `isa` is "auto", "amx", "avx512", "avx2" or "portable" and matters
+// for the CPU only; `numerics` is "exact", "bf16" or "int8". Error(usage) when the name is unknown (with the nearest
+// one) or cannot run here (with the reason and what can).
 const Ops& select_backend(std::string_view backend, std::string_view isa, std::string_view numerics = "exact");
 
 // The plain backend of the same numerics.

@@ -20,11 +20,10 @@ namespace argosy {
 
 // A weight matrix as a rank holds it: out[m][n] = sum over k of x[m][k] * w[n][k].
 struct MatrixSpec {
-    std::int64_t n = 0;  // outputs: rows of the checkpoint's [out, in] matrix
-    std::int64_t k = 0;  // inputs: columns of it
-    DType dtype =
-        DType::f32;  // how weights are kept: f32, bf16, bf16_pairs (rule R11), int8 or mxfp4_int8 (rule R9)
-    LeafCut cut;     // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
+    std::int64_t n = 0;        // outputs: rows of the checkpoint's [out, in] matrix
+    std::int64_t k = 0;        // inputs: columns of it
+    DType dtype = DType::f32;  // how weights are kept: f32, bf16, bf16_pairs (rule R11), int8 or mxfp4_int8 (rule R9)
+    LeafCut cut;  // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
     bool operator==(const MatrixSpec&) const = default;
 };
 

@@ -41,8 +41,7 @@ template <int kRows>
         const __m512i low = _mm512_shuffle_epi8(tables, _mm512_and_si512(both, half));
         const __m512i high = _mm512_shuffle_epi8(tables, _mm512_and_si512(_mm512_srli_epi16(both, 4), half));
 #pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r)
-            sums[r][q] = Dot16::dot(Dot16::dot(sums[r][q], low, low_x[r]), high, high_x[r]);
+        for (int r = 0; r < kRows; ++r) sums[r][q] = Dot16::dot(Dot16::dot(sums[r][q], low, low_x[r]), high, high_x[r]);
     }
 }
 

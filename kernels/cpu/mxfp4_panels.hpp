@@ -5,8 +5,8 @@
 //           [4 quarters][4 lanes][16 bytes] codes
 //
 // Lane j of quarter q belongs to output 4 j + q; byte i of it holds the codes of the group's columns i (lower half) and
-// i + 16. So one shuffle of 64 bytes by four tables gives 16 columns of four outputs, and interleaving the four quarters
-// puts 4 columns of each output where the dot product wants them.
+// i + 16. So one shuffle of 64 bytes by four tables gives 16 columns of four outputs, and interleaving the four
+// quarters puts 4 columns of each output where the dot product wants them.
 //
 // Needs leaves that begin with groups of mxfp4, that is at multiples of 32 columns.
 #pragma once

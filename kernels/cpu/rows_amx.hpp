@@ -22,9 +22,9 @@ namespace {
 
 using cpu_avx512::Vec16;
 
-constexpr int kTileCodes = 64;      // columns of a tile
-constexpr int kTileRows = 16;       // rows of a tile
-constexpr int kRowTiles = 2;        // that share a panel
+constexpr int kTileCodes = 64;  // columns of a tile
+constexpr int kTileRows = 16;   // rows of a tile
+constexpr int kRowTiles = 2;    // that share a panel
 constexpr int kPassRows = kRowTiles * kTileRows;
 constexpr int kRunBlocks = 4;
 constexpr int kChunkRuns = 4;
@@ -181,7 +181,8 @@ template <int kRows>
             asm("" : "+r"(x_scale), "+r"(correction), "+r"(sum));  // three addresses, where GCC would keep forty
 #pragma GCC unroll 16
             for (int r = 0; r < kRows; ++r) {
-                const __m512i whole = _mm512_add_epi32(_mm512_load_si512(sum + r * 16), _mm512_set1_epi32(correction[r]));
+                const __m512i whole =
+                    _mm512_add_epi32(_mm512_load_si512(sum + r * 16), _mm512_set1_epi32(correction[r]));
                 acc[r] = vfma(cpu_avx512::Dot16::to_f32(whole), vmul(Vec16::set(x_scale[r]), w_scale), acc[r]);
             }
         }

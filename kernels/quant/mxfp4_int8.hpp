@@ -3,8 +3,8 @@
 // Rule R9 takes the decoded weights of a block of 128 columns as codes of int8, relative to the block's largest
 // magnitude. A block is four groups of mxfp4, each with a power of two as its scale, so a code of int8 depends on three
 // things alone: the code of mxfp4, by which power of two its group's scale differs from that of the group which holds
-// the largest magnitude, and which of the seven magnitudes of E2M1 that is. Hence 16 codes of int8 per group, a table of
-// which there are 7 * 15 different ones, and one in which all is 0: differences below -11 leave no code above 0, and
+// the largest magnitude, and which of the seven magnitudes of E2M1 that is. Hence 16 codes of int8 per group, a table
+// of which there are 7 * 15 different ones, and one in which all is 0: differences below -11 leave no code above 0, and
 // those above 3 would make the smallest magnitude exceed the largest.
 //
 // Example: a block's largest weight is 3 * 2^-5. Its int8 scale is 3 * 2^-5 / 127. In a group with scale 2^-6 a code of

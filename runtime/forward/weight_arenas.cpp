@@ -155,10 +155,8 @@ class Builder {
     }
 
     void place_matrix(const TensorSpec& tensor, DType kept, TensorHome& home) {
-        home.spec = {home.slice.row_end - home.slice.row_begin,
-                     home.slice.column_end - home.slice.column_begin,
-                     kept,
-                     {}};
+        home.spec = {
+            home.slice.row_end - home.slice.row_begin, home.slice.column_end - home.slice.column_begin, kept, {}};
         if (tensor.role == TensorRole::o_proj) home.spec.cut = attention_leaves(plan_, share_.tp_rank, share_.tp).cut;
         if (tensor.role == TensorRole::down_proj) {
             home.spec.cut = tensor.expert >= 0 ? expert_leaves(plan_, share_.etp_rank, share_.etp).cut
@@ -209,8 +207,8 @@ std::vector<DType> kept_dtypes(const ModelPlan& plan, std::span<const TensorSpec
     std::vector<DType> kept;
     std::map<int, bool> qkv_fits;  // by layer
     const auto fits = [&](std::size_t i) {
-        return ops.products == Products::int8 && tensors[i].role != TensorRole::router &&
-               dtypes[i] == DType::mxfp4 && groups_fit(plan, tensors[i]);
+        return ops.products == Products::int8 && tensors[i].role != TensorRole::router && dtypes[i] == DType::mxfp4 &&
+               groups_fit(plan, tensors[i]);
     };
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         if (part_of(tensors[i].role) != Part::qkv) continue;
@@ -254,8 +252,8 @@ ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> te
         builder.place(tensors[i], static_cast<int>(i), dtypes[i], kept[i]);
     }
     if (plan.tie_embeddings && embedding >= 0)
-        builder.place_tied_head(
-            embedding, packed_dtype(TensorRole::lm_head, dtypes[static_cast<std::size_t>(embedding)], ops));
+        builder.place_tied_head(embedding,
+                                packed_dtype(TensorRole::lm_head, dtypes[static_cast<std::size_t>(embedding)], ops));
     return builder.finish();
 }
 

@@ -99,7 +99,8 @@ ClusterProfile load_cluster_profile(const std::string& name, const std::vector<s
 // What one rank with `threads` threads of the instruction set `isa` can do, while `node_threads` threads of all ranks
 // run on its node. Arithmetic and caches of a core scale with threads up to the node's cores; memory and shared caches
 // are shared evenly, and a thread gets no more than it got alone. Links to another node count when the job spans nodes.
-// `kind`: the arithmetic of the products, "f32", "bf16" or "int8". Error(usage) when the profile has no such figures for `isa`.
+// `kind`: the arithmetic of the products, "f32", "bf16" or "int8". Error(usage) when the profile has no such figures
+// for `isa`.
 MachineSpeeds machine_speeds(const ClusterProfile& profile, std::string_view isa, int threads, int node_threads,
                              bool several_nodes, std::string_view kind = "f32");
 

@@ -1,6 +1,6 @@
-// argosy_ops_bench [--isa auto|amx|avx512|avx2|portable] [--threads N] [WORD]: times the CPU ops at the shapes of a model
-// with 1024 hidden values and sets them against limits measured in the same process. With WORD only the lines whose
-// name contains it.
+// argosy_ops_bench [--isa auto|amx|avx512|avx2|portable] [--threads N] [WORD]: times the CPU ops at the shapes of a
+// model with 1024 hidden values and sets them against limits measured in the same process. With WORD only the lines
+// whose name contains it.
 #include <fmt/format.h>
 #include <algorithm>
 
@@ -73,7 +73,8 @@ Buffer random_mxfp4(std::int64_t rows, std::int64_t columns) {
 Matrices make_matrices(const Ops& ops, const MatrixSpec& spec, std::size_t count) {
     Matrices out;
     const bool mxfp4 = spec.dtype == DType::mxfp4_int8;
-    const Buffer source = mxfp4 ? random_mxfp4(spec.n, spec.k) : random_floats(static_cast<std::size_t>(spec.n * spec.k));
+    const Buffer source =
+        mxfp4 ? random_mxfp4(spec.n, spec.k) : random_floats(static_cast<std::size_t>(spec.n * spec.k));
     const std::int64_t stride_bytes = mxfp4 ? row_bytes(DType::mxfp4, spec.k) : spec.k * 4;
     for (std::size_t i = 0; i < count; ++i) {
         Buffer packed(ops.packed_bytes(spec));

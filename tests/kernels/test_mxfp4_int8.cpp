@@ -61,7 +61,8 @@ TEST_CASE("tables of mxfp4 codes: every largest magnitude beside every magnitude
     }
 }
 
-TEST_CASE("tables of mxfp4 codes: random blocks of one to four groups, scales from the smallest to nearly the largest") {
+TEST_CASE(
+    "tables of mxfp4 codes: random blocks of one to four groups, scales from the smallest to nearly the largest") {
     Random random(3);
     for (int round = 0; round < 20000; ++round) {
         const int groups = random.between(1, 4);
@@ -145,16 +146,16 @@ TEST_CASE("logits of mxfp4 that stays mxfp4") {
         const Records records(5, n, k);
         for (const int rows : kRowCounts) {
             const Floats x = Random(6).reals(static_cast<std::size_t>(rows * k), -3, 3);
-            check_same("logits of " + std::to_string(rows) + " rows, k " + std::to_string(k),
-                       [&](const Ops& ops, DType dtype, int threads) {
-                           const MatrixSpec spec{n, k, dtype, {}};
-                           const Packed packed = records.pack(ops, spec);
-                           Scratch scratch(ops, spec, rows, threads);
-                           Floats out(static_cast<std::size_t>(rows * n));
-                           ops.logits({rows, x.data(), packed.matrix, out.data(), n, scratch.data()},
-                                      {.threads = threads});
-                           return out;
-                       });
+            check_same(
+                "logits of " + std::to_string(rows) + " rows, k " + std::to_string(k),
+                [&](const Ops& ops, DType dtype, int threads) {
+                    const MatrixSpec spec{n, k, dtype, {}};
+                    const Packed packed = records.pack(ops, spec);
+                    Scratch scratch(ops, spec, rows, threads);
+                    Floats out(static_cast<std::size_t>(rows * n));
+                    ops.logits({rows, x.data(), packed.matrix, out.data(), n, scratch.data()}, {.threads = threads});
+                    return out;
+                });
         }
     }
 }

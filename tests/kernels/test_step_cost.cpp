@@ -318,7 +318,8 @@ TEST_CASE("a part takes the larger of arithmetic and memory, and what is sent co
     StepCost cost;
     cost.of(CostPart::dense) = {.flops = 1000, .weight_bytes = 10, .kv_bytes = 0, .activation_bytes = 1 << 30};
     cost.of(CostPart::scores) = {.flops = 10, .weight_bytes = 0, .kv_bytes = 600, .activation_bytes = 0};
-    MachineSpeeds machine{.gflops = 10, .product_gops = 10, .memory_gbytes_per_s = 2, .caches = {}, .send_gbytes_per_s = 0, .verb_ns = 0};
+    MachineSpeeds machine{
+        .gflops = 10, .product_gops = 10, .memory_gbytes_per_s = 2, .caches = {}, .send_gbytes_per_s = 0, .verb_ns = 0};
     CHECK(step_limit_ns(cost, machine) == Approx(1000 / 10 + 600 / 2));
     machine.caches = {{100, 50}, {700, 6}, {9000, 4}};
     CHECK(step_limit_ns(cost, machine) == Approx(1000 / 10 + 600 / 6));

@@ -145,8 +145,8 @@ TEST_CASE("probe's mistakes are sentences, and leave nothing") {
         CHECK_THAT(help.out, Contains(option));
 }
 
-// The meter counts what each kernel was given, the formulas what a step should give them; and a kernel's time is part of
-// its account's.
+// The meter counts what each kernel was given, the formulas what a step should give them; and a kernel's time is part
+// of its account's.
 void check_kernels(const json& rank) {
     std::int64_t operations = 0;
     std::map<std::pair<std::string, std::string>, std::int64_t> kernel_ns;

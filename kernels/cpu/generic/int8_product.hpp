@@ -48,7 +48,7 @@ template <class V, class D>
     const MatrixSpec spec = decoded_spec(job.weight[0].spec);
     const std::int64_t all = row_end - row_begin;
     const std::int64_t tiles = (all + D::kTileRows - 1) / D::kTileRows;
-    const bool decoded = job.weight[0].spec.dtype == DType::mxfp4_int8;  // and so not waiting for memory
+    const bool decoded = job.weight[0].spec.dtype == DType::mxfp4_int8;     // and so not waiting for memory
     if (ahead.next != nullptr && (decoded || all >= kFetchRows * tiles)) {  // evenly over the task's blocks
         const int panels = int8_tile_panels<D>(static_cast<int>((all + tiles - 1) / tiles));
         const std::int64_t blocks = tiles * ((block.slots + panels - 1) / panels) * x.shape.blocks;
@@ -78,8 +78,8 @@ static void decode_panels(const MatrixSpec& spec, const Int8Rows& x, PanelBlock&
 }
 
 // A dot product whose instruction set multiplies tiles brings `many_rows_task`, for tasks of at least kManyRows rows,
-// best multiples of kManyTileRows; one that multiplies mxfp4 without decoding it first, `few_rows_task`, for tasks of at
-// most kFewRows rows.
+// best multiples of kManyTileRows; one that multiplies mxfp4 without decoding it first, `few_rows_task`, for tasks of
+// at most kFewRows rows.
 template <class V, class D>
 static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Stream& stream) {
     const MatrixSpec& spec = job.weight[0].spec;

@@ -1,4 +1,5 @@
-// A task's panels of mxfp4 (mxfp4_panels.hpp) as panels of int8 codes. D decodes a group: [8][16 outputs][4] codes + 128.
+// A task's panels of mxfp4 (mxfp4_panels.hpp) as panels of int8 codes. D decodes a group: [8][16 outputs][4] codes +
+// 128.
 #pragma once
 
 #include <cstdint>

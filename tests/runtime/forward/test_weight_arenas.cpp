@@ -106,8 +106,7 @@ TEST_CASE("mxfp4 stays mxfp4 for products of int8 where its groups begin with th
     const std::vector<TensorSpec> tensors = tensor_list(plan);
     std::vector<DType> dtypes(tensors.size(), DType::mxfp4);
     const auto kept_of = [&](TensorRole role, int layer, std::string_view numerics = "int8") {
-        const std::vector<DType> kept =
-            kept_dtypes(plan, tensors, dtypes, select_backend("cpu", "portable", numerics));
+        const std::vector<DType> kept = kept_dtypes(plan, tensors, dtypes, select_backend("cpu", "portable", numerics));
         for (std::size_t i = 0; i < tensors.size(); ++i) {
             if (tensors[i].role == role && (layer < 0 || tensors[i].layer == layer)) return kept[i];
         }
