@@ -130,6 +130,7 @@ class Loader {
             {
                 const InAccount account(clock_, Account::load_read);
                 if (const LoadPiece* piece = piece_of(session_.rank(), round)) {
+                    expect_ahead(round, trouble);
                     fetch(*piece, trouble);
                     digests_.push_back(chain_digest_bytes(
                         {}, {reinterpret_cast<const char*>(piece_buffer_.data()), piece_buffer_.size()}));
@@ -204,6 +205,22 @@ class Loader {
                 bytes_read_ += static_cast<std::int64_t>(piece_buffer_.size());
             } catch (const Error& error) {
                 trouble = ErrorReport{error.kind(), error.what(), session_.rank()};
+            }
+        }
+    }
+
+    // The disk reads the next pieces while this one is packed. Trouble with a file is told by whoever reads from it.
+    void expect_ahead(std::int64_t round, std::optional<ErrorReport>& trouble) {
+        constexpr std::int64_t kAhead = 8;  // pieces
+        if (source_.random_seed || trouble) return;
+        for (std::int64_t r = round == 0 ? 0 : round + kAhead; r <= round + kAhead; ++r) {
+            const LoadPiece* piece = piece_of(session_.rank(), r);
+            if (piece == nullptr) return;
+            try {
+                expect_piece(*piece, stored(*piece), file(stored(*piece).file));
+            } catch (const Error& error) {
+                trouble = ErrorReport{error.kind(), error.what(), session_.rank()};
+                return;
             }
         }
     }

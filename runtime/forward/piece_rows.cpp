@@ -89,13 +89,22 @@ std::int64_t piece_scale_bytes(const LoadPiece& piece, const StoredTensor& tenso
     return (rows.end - rows.begin) * tensor.scales->columns * size_in_file(*tensor.scales);
 }
 
+namespace {
+std::int64_t codes_offset(const LoadPiece& piece, const StoredTensor& tensor) {
+    return tensor.offset + piece.row_begin * code_bytes(tensor.dtype, columns_of(tensor));
+}
+}  // namespace
+
+void expect_piece(const LoadPiece& piece, const StoredTensor& tensor, const CheckpointFile& file) {
+    file.expect(codes_offset(piece, tensor), piece_code_bytes(piece, tensor));
+}
+
 void read_piece(const LoadPiece& piece, const StoredTensor& tensor, CheckpointFile& file, CheckpointFile& scale_file,
                 std::vector<std::byte>& into) {
     const std::int64_t codes = piece_code_bytes(piece, tensor);
     into.resize(static_cast<std::size_t>(codes + piece_scale_bytes(piece, tensor)));
     const std::span<std::byte> all(into);
-    file.read(tensor.offset + piece.row_begin * code_bytes(tensor.dtype, columns_of(tensor)),
-              all.first(static_cast<std::size_t>(codes)));
+    file.read(codes_offset(piece, tensor), all.first(static_cast<std::size_t>(codes)));
     if (!tensor.scales) return;
     const std::int64_t row_bytes = tensor.scales->columns * size_in_file(*tensor.scales);
     scale_file.read(tensor.scales->offset + scale_rows(piece, tensor).begin * row_bytes,

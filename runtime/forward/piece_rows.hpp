@@ -23,6 +23,9 @@ std::int64_t piece_scale_bytes(const LoadPiece& piece, const StoredTensor& tenso
 void read_piece(const LoadPiece& piece, const StoredTensor& tensor, CheckpointFile& file, CheckpointFile& scale_file,
                 std::vector<std::byte>& into);
 
+// Tells the disk that the piece's codes will be read.
+void expect_piece(const LoadPiece& piece, const StoredTensor& tensor, const CheckpointFile& file);
+
 // Bytes that the part of a piece takes on its way.
 std::int64_t part_bytes(const StoredTensor& tensor, const TensorSlice& part);
 // Of all parts of `piece` that a rank with these homes is sent, in the order of its homes. `wanted_arenas` says which

@@ -27,6 +27,9 @@ class CheckpointFile {
     // Fills `into` with the bytes from `offset` on. Throws Error(input) when the file ends before, Error(system) when
     // reading fails.
     void read(std::int64_t offset, std::span<std::byte> into);
+    // Says that these bytes will be read soon, so that the disk works while the caller does other things. Advice:
+    // nothing goes wrong without it.
+    void expect(std::int64_t offset, std::int64_t bytes) const;
 
     std::int64_t bytes() const { return bytes_; }            // size of the file
     std::int64_t bytes_read() const { return bytes_read_; }  // what read() has taken from the file system so far

@@ -67,6 +67,10 @@ void CheckpointFile::read(std::int64_t offset, std::span<std::byte> into) {
     }
 }
 
+void CheckpointFile::expect(std::int64_t offset, std::int64_t bytes) const {
+    (void)::posix_fadvise(descriptor_, offset, bytes, POSIX_FADV_WILLNEED);
+}
+
 namespace {
 
 constexpr std::int64_t kIndexBytesMax = 256 << 20;

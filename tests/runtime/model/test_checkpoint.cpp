@@ -1,9 +1,14 @@
 // Checkpoint files: good ones are read to the byte, and each way to be damaged has its sentence.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <catch2/catch.hpp>
 
+#include <chrono>
 #include <functional>
 #include <random>
+#include <thread>
 
 #include "runtime/model/checkpoint.hpp"
 #include "tests/runtime/model/model_samples.hpp"
@@ -183,6 +188,43 @@ TEST_CASE("a file that is too short for what its first bytes announce") {
                Catch::Contains("announces a header of 18446744073709551615"));
     CHECK_THAT(sentence("version https://git-lfs.github.com/spec/v1"),
                Catch::Contains("It is not a safetensors file, or it is damaged"));
+}
+
+// How many pages of a file the system holds in memory.
+std::size_t pages_in_memory(int descriptor, std::size_t bytes) {
+    void* map = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, descriptor, 0);
+    REQUIRE(map != MAP_FAILED);
+    std::vector<unsigned char> here(bytes / 4096);
+    REQUIRE(::mincore(map, bytes, here.data()) == 0);
+    ::munmap(map, bytes);
+    std::size_t pages = 0;
+    for (const unsigned char page : here) pages += page & 1U;
+    return pages;
+}
+
+TEST_CASE("bytes that are expected are read by the system before anybody asks for them") {
+    constexpr std::size_t kBytes = std::size_t{8} << 20;
+    const test::TempDir folder;
+    const auto path = folder.path() / "weights";
+    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT, 0600);
+    REQUIRE(descriptor >= 0);
+    const std::string bytes(kBytes, 'w');
+    REQUIRE(::write(descriptor, bytes.data(), kBytes) == static_cast<ssize_t>(kBytes));
+    ::fsync(descriptor);
+    ::posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+    if (pages_in_memory(descriptor, kBytes) > 0) {
+        WARN("this file system keeps its files in memory");
+        ::close(descriptor);
+        return;
+    }
+    CheckpointFile file(path);
+    file.expect(std::int64_t{4} << 20, std::int64_t{4} << 20);
+    for (int tries = 0; tries < 500 && pages_in_memory(descriptor, kBytes) < kBytes / 2 / 4096; ++tries)
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    CHECK(pages_in_memory(descriptor, kBytes) >= kBytes / 2 / 4096);
+    file.expect(-5, 1 << 30);  // advice is never an error
+    CHECK(file.bytes_read() == 0);
+    ::close(descriptor);
 }
 
 TEST_CASE("an index and its files must say the same") {
