@@ -281,6 +281,10 @@ class Loader {
                 }
             }
         }
+        if (size == 1) {  // what it sends itself need not be copied
+            receive_buffer_.swap(send_buffer_);
+            return;
+        }
         std::int64_t total = 0;
         for (int rank = 0; rank < size; ++rank) {
             const LoadPiece* piece = piece_of(rank, round);
