@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/dot16_avx512.hpp"
+#include "kernels/cpu/generic/chain_rows.hpp"
 #include "kernels/cpu/generic/int8_product.hpp"
 
 namespace argosy::cpu_avx512 {
@@ -93,19 +94,16 @@ template <int kRows>
     for (int i = 0; i < run.parts; ++i) {
         const ChainPart& part = run.part[i];
         const float* left = stack + (part.top + part.joins) * kFloats;
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) acc[r] = part.fresh ? Vec16::zero() : Vec16::load(left + r * 16);
+        start_chains(acc, part.fresh, left);
         for (std::int64_t k = 0; k < part.columns; k += kInt8Block, ++block) {
             const std::int64_t count = part.columns - k < kInt8Block ? part.columns - k : kInt8Block;
             mxfp4_block<kRows>(acc, record, shape, block, x, column, panel, static_cast<int>(count / kMxfp4Block));
         }
         for (int join = 0; join < part.joins; ++join) {
             left -= kFloats;
-#pragma GCC unroll 8
-            for (int r = 0; r < kRows; ++r) acc[r] = vadd(Vec16::load(left + r * 16), acc[r]);
+            join_chains(acc, left);
         }
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) acc[r].store(stack + part.top * kFloats + r * 16);
+        store_chains(acc, stack + part.top * kFloats);
     }
 }
 

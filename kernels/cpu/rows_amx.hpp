@@ -7,13 +7,14 @@
 // Sums reach vector registers through memory only, and neither the multiplications nor the stores of tiles can wait for
 // that. So K is walked in runs of four blocks, and a panel's run in two phases: first the sums of all blocks, then
 // acc = fma(sum, x_scale * w_scale, acc), block after block. Two tiles of rows share what is read of the panel, which
-// comes from the second-level cache; the rows' codes are copied, run by run, and stay in the first.
+// comes from the second-level cache; the rows' codes are copied, chunk by chunk of four runs, for all panels of a task.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
 #include "kernels/cpu/dot16_avx512.hpp"
+#include "kernels/cpu/generic/chain_rows.hpp"
 #include "kernels/cpu/generic/int8_product.hpp"
 #include "kernels/cpu/tiles_amx.hpp"
 
@@ -136,7 +137,7 @@ template <int kTiles, int kCodes0At, int kCodes1At, int kWeightsAt>
     }
 }
 
-// `lines` cache lines from `fetch` on are asked for with every block.
+// With every block `ahead.lines` cache lines of the next task are asked for.
 template <int kTiles>
 [[gnu::noinline]] static void sum_run(const Chunk& chunk, int run, const ChunkRows& x, const std::byte* panel,
                                       RunSums& sums, FetchAhead& ahead) {
@@ -171,8 +172,7 @@ template <int kRows>
     for (int i = 0; i < chunk.run[run].parts; ++i) {
         const ChainPart& part = chunk.run[run].part[i];
         const float* left = stack + (part.top + part.joins) * kFloats;
-#pragma GCC unroll 16
-        for (int r = 0; r < kRows; ++r) acc[r] = part.fresh ? Vec16::zero() : Vec16::load(left + r * 16);
+        start_chains(acc, part.fresh, left);
         for (std::int64_t k = 0; k < part.columns; k += kInt8Block, ++b) {
             const Vec16 w_scale = Vec16::load(reinterpret_cast<const float*>(panel + chunk.block[b].panel_offset));
             const float* x_scale = x.scale[b] + row_tile * kTileRows;
@@ -188,11 +188,9 @@ template <int kRows>
         }
         for (int join = 0; join < part.joins; ++join) {
             left -= kFloats;
-#pragma GCC unroll 16
-            for (int r = 0; r < kRows; ++r) acc[r] = vadd(Vec16::load(left + r * 16), acc[r]);
+            join_chains(acc, left);
         }
-#pragma GCC unroll 16
-        for (int r = 0; r < kRows; ++r) acc[r].store(stack + part.top * kFloats + r * 16);
+        store_chains(acc, stack + part.top * kFloats);
     }
 }
 
@@ -206,10 +204,10 @@ inline void chain_rows(int rows, const Chunk& chunk, int run, const ChunkRows& x
 }
 
 inline void shape_tiles(int rows, int tail) {
-    TileShapes shapes;
+    AmxTileShapes shapes;
     const int first = rows < kTileRows ? rows : kTileRows;
-    for (const int sums : {kSums0, kCodes0}) set_shape(shapes, sums, first, 64);
-    for (const int sums : {kSums1, kCodes1}) set_shape(shapes, sums, rows - first, 64);
+    for (const int tile : {kSums0, kCodes0}) set_shape(shapes, tile, first, 64);
+    for (const int tile : {kSums1, kCodes1}) set_shape(shapes, tile, rows - first, 64);
     set_shape(shapes, kWeights, kTileCodes / 4, 64);
     set_shape(shapes, kTailCodes0, first, tail);
     set_shape(shapes, kTailCodes1, rows - first, tail);

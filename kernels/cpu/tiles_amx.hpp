@@ -3,27 +3,19 @@
 
 #include <cstdint>
 
+#include "kernels/base/amx_tile_shapes.hpp"
+
 namespace argosy::cpu_amx {
 namespace {
 
-// What LDTILECFG reads: the shape of every tile register. A register of no rows is not to be used.
-struct alignas(64) TileShapes {
-    std::uint8_t palette = 1;
-    std::uint8_t start_row = 0;
-    std::uint8_t reserved[14] = {};
-    std::uint16_t row_bytes[16] = {};
-    std::uint8_t rows[16] = {};
-};
-static_assert(sizeof(TileShapes) == 64);
-
-inline void set_shape(TileShapes& shapes, int tile, int rows, int row_bytes) {
+inline void set_shape(AmxTileShapes& shapes, int tile, int rows, int row_bytes) {
     const bool used = rows > 0 && row_bytes > 0;
     shapes.rows[tile] = static_cast<std::uint8_t>(used ? rows : 0);
     shapes.row_bytes[tile] = static_cast<std::uint16_t>(used ? row_bytes : 0);
 }
 
 // In words and not by intrinsics: GCC 12's own tell the compiler nothing of the memory that a tile is loaded from.
-[[gnu::always_inline]] inline void use_shapes(const TileShapes& shapes) {
+[[gnu::always_inline]] inline void use_shapes(const AmxTileShapes& shapes) {
     asm volatile("ldtilecfg %0" : : "m"(shapes));
 }
 // Gives the registers back, so that a thread that is interrupted has no tiles to save.

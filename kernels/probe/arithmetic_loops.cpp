@@ -7,6 +7,7 @@
 #include <array>
 
 #include "kernels/base/amx_permission.hpp"
+#include "kernels/base/amx_tile_shapes.hpp"
 
 namespace argosy {
 
@@ -89,17 +90,14 @@ constexpr int kChains = 12;
 }
 
 // Tiles of 16 x 64 codes, four sums of them in flight. What they hold does not matter: integers take equally long.
-struct alignas(64) TileShapes {
-    std::uint8_t palette = 1;
-    std::uint8_t start_row = 0;
-    std::uint8_t reserved[14] = {};
-    std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64};
-    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16};
-};
 constexpr int kTileSums = 4;
 
 [[gnu::target("avx512f,amx-tile,amx-int8"), gnu::noinline]] float int8_amx(std::int64_t steps) {
-    const TileShapes shapes;
+    AmxTileShapes shapes;
+    for (int tile = 0; tile < kTileSums + 2; ++tile) {
+        shapes.row_bytes[tile] = 64;
+        shapes.rows[tile] = 16;
+    }
     asm volatile("ldtilecfg %0" : : "m"(shapes));
     for (std::int64_t i = 0; i < steps; ++i) {
         asm volatile(
