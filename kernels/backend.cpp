@@ -37,7 +37,11 @@ std::string missing_for_avx512_bf16() {
 }
 std::string missing_for_amx_int8() {
     if (std::string reason = missing_for_avx512_vnni(); !reason.empty()) return reason;
-    return amx_int8_missing();
+    return amx_missing(AmxProducts::int8);
+}
+std::string missing_for_amx_bf16() {
+    if (std::string reason = missing_for_avx512_bf16(); !reason.empty()) return reason;
+    return amx_missing(AmxProducts::bf16);
 }
 std::string missing_for_any() { return ""; }
 std::string missing_for_cuda() { return "This build holds no CUDA backend."; }
@@ -61,6 +65,11 @@ constexpr std::array kKnown{
     Known{"cpu-avx2", "cpu", "avx2", "bf16", missing_for_avx2, cpu_avx2_bf16_ops},
     Known{"cpu-portable", "cpu", "portable", "bf16", missing_for_any, cpu_portable_bf16_ops},
     Known{"reference", "reference", "", "bf16", missing_for_any, reference_bf16_ops},
+    Known{"cpu-amx", "cpu", "amx", "bf16-amx", missing_for_amx_bf16, cpu_amx_bf16_amx_ops},
+    Known{"cpu-avx512", "cpu", "avx512", "bf16-amx", missing_for_avx512, cpu_avx512_bf16_amx_ops},
+    Known{"cpu-avx2", "cpu", "avx2", "bf16-amx", missing_for_avx2, cpu_avx2_bf16_amx_ops},
+    Known{"cpu-portable", "cpu", "portable", "bf16-amx", missing_for_any, cpu_portable_bf16_amx_ops},
+    Known{"reference", "reference", "", "bf16-amx", missing_for_any, reference_bf16_amx_ops},
     Known{"cpu-amx", "cpu", "amx", "int8", missing_for_amx_int8, cpu_amx_int8_ops},
     Known{"cpu-avx512", "cpu", "avx512", "int8", missing_for_avx512_vnni, cpu_avx512_int8_ops},
     Known{"cpu-avx2", "cpu", "avx2", "int8", missing_for_avx2, cpu_avx2_int8_ops},
@@ -112,7 +121,7 @@ std::vector<BackendEntry> backends() {
 const Ops& select_backend(std::string_view backend, std::string_view isa, std::string_view numerics) {
     constexpr std::array<std::string_view, 4> kBackends{"auto", "cpu", "reference", "cuda"};
     constexpr std::array<std::string_view, 5> kIsas{"auto", "amx", "avx512", "avx2", "portable"};
-    constexpr std::array<std::string_view, 3> kNumerics{"exact", "bf16", "int8"};
+    constexpr std::array<std::string_view, 4> kNumerics{"exact", "bf16", "bf16-amx", "int8"};
     check_word("backend", backend, kBackends);
     check_word("isa", isa, kIsas);
     check_word("numerics", numerics, kNumerics);
@@ -134,6 +143,8 @@ const Ops& reference_of(const Ops& ops) {
             return reference_int8_ops();
         case Products::bf16:
             return reference_bf16_ops();
+        case Products::bf16_tiles:
+            return reference_bf16_amx_ops();
         case Products::f32:
             return reference_ops();
     }

@@ -13,7 +13,7 @@ namespace argosy {
 
 struct BackendEntry {
     std::string_view name;      // "cpu-avx512", "reference", "cuda"
-    std::string_view numerics;  // "exact", "bf16" or "int8"
+    std::string_view numerics;  // "exact", "bf16", "bf16-amx" or "int8"
     const Ops* ops = nullptr;   // null: this machine or this build cannot run it
     std::string reason;         // why ops is null; a sentence
 };
@@ -22,7 +22,7 @@ struct BackendEntry {
 std::vector<BackendEntry> backends();
 
 // `backend` is "auto", "cpu", "reference" or "cuda"; `isa` is "auto", "amx", "avx512", "avx2" or "portable" and matters
-// for the CPU only; `numerics` is "exact", "bf16" or "int8". Error(usage) when the name is unknown (with the nearest
+// for the CPU only; `numerics` is "exact", "bf16", "bf16-amx" or "int8". Error(usage) when the name is unknown (with the nearest
 // one) or cannot run here (with the reason and what can).
 const Ops& select_backend(std::string_view backend, std::string_view isa, std::string_view numerics = "exact");
 

@@ -22,7 +22,7 @@ namespace argosy {
 struct MatrixSpec {
     std::int64_t n = 0;        // outputs: rows of the checkpoint's [out, in] matrix
     std::int64_t k = 0;        // inputs: columns of it
-    DType dtype = DType::f32;  // how weights are kept: f32, bf16, bf16_pairs (rule R11), int8 or mxfp4_int8 (rule R9)
+    DType dtype = DType::f32;  // how weights are kept: f32, bf16; or for rules R11, R12 and R9 (see below)
     LeafCut cut;  // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
     bool operator==(const MatrixSpec&) const = default;
 };
@@ -260,8 +260,8 @@ struct SampleArgs {
 // ---- the table ----
 
 // What qkv, leaf projection, gate-up and logits multiply: f32 with weights as stored, or both sides as codes of int8
-// (rule R9) or as bf16 (rule R11).
-enum class Products : std::uint8_t { f32, bf16, int8 };
+// (rule R9) or as bf16, in pairs of columns (rule R11) or in the order of AMX's tiles (rule R12).
+enum class Products : std::uint8_t { f32, bf16, bf16_tiles, int8 };
 
 struct Ops {
     std::string_view name;         // backend and instruction set: "reference", "cpu-avx512"
@@ -296,6 +296,8 @@ inline DType kept_as(const Ops& ops, DType exact) {
             return DType::int8;
         case Products::bf16:
             return DType::bf16_pairs;
+        case Products::bf16_tiles:
+            return DType::bf16_tiles;
         case Products::f32:
             return exact;
     }

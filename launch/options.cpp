@@ -150,7 +150,7 @@ void check_common(JobSettings& s, const Typed& t) {
     if (s.pp > 1 || s.pp < 0)
         fail(ErrorKind::usage,
              "--pp is {}; this version runs one pipeline stage. Use --tp, --ep or --dp to spread a model.", s.pp);
-    check_word(s.numerics, {"exact", "bf16", "int8"}, "--numerics");
+    check_word(s.numerics, {"exact", "bf16", "bf16-amx", "int8"}, "--numerics");
     check_word(t.kv_dtype, {"bf16", "f32"}, "--kv-dtype");
     s.kv_dtype = t.kv_dtype == "f32" ? DType::f32 : DType::bf16;
     if (!t.weights_as.empty()) s.weights_as = parse_weight_format(t.weights_as);

@@ -41,6 +41,7 @@ RecordWhat record_what(const std::vector<std::string>& words) {
 // Figures of which arithmetic bound the products. Where there is no instruction for bf16, FMAs of f32 do them.
 std::string_view arithmetic_kind(const Ops& ops) {
     if (ops.products == Products::int8) return "int8";
+    if (ops.products == Products::bf16_tiles) return ops.name == "cpu-amx" ? "bf16" : "f32";
     return ops.products == Products::bf16 && ops.name == "cpu-avx512" ? "bf16" : "f32";
 }
 

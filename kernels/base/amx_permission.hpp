@@ -6,8 +6,10 @@
 
 namespace argosy {
 
+enum class AmxProducts { int8, bf16 };
+
 // Asks Linux for the tile registers, which a process has only after asking; threads that exist get them too. "" if
-// products of int8 can run on AMX, else a sentence that says why not.
-std::string amx_int8_missing();
+// such products can run on AMX, else a sentence that says why not.
+std::string amx_missing(AmxProducts products);
 
 }  // namespace argosy

@@ -13,6 +13,7 @@ std::size_t size_of(DType dtype) {
             return 4;
         case DType::bf16:
         case DType::bf16_pairs:
+        case DType::bf16_tiles:
         case DType::f16:
         case DType::i16:
             return 2;
@@ -45,6 +46,8 @@ std::string_view name_of(DType dtype) {
             return "bf16";
         case DType::bf16_pairs:
             return "bf16 pairs";
+        case DType::bf16_tiles:
+            return "bf16 tiles";
         case DType::f16:
             return "f16";
         case DType::i16:

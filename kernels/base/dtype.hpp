@@ -6,9 +6,9 @@
 
 namespace argosy {
 
-// bf16_pairs is bf16 as products of pairs take it, with zeros for denormals (rule R11); mxfp4_int8 is mxfp4 as products
-// of int8 take it, with the scales of their blocks (kernels/quant/mxfp4_int8.hpp). Files know neither. The four before
-// it are block formats of matrices: codes that mean nothing without the scales beside them
+// bf16_pairs is bf16 as products of pairs take it, with zeros for denormals (rule R11), bf16_tiles the same for products
+// in the order of tiles (rule R12); mxfp4_int8 is mxfp4 as products of int8 take it, with the scales of their blocks
+// (kernels/quant/mxfp4_int8.hpp). Files know none of these. The four before the last are block formats of matrices: codes that mean nothing without the scales beside them
 // (kernels/quant/block_format.hpp).
 enum class DType {
     f32,
@@ -23,6 +23,7 @@ enum class DType {
     boolean,
     f8_e4m3,
     bf16_pairs,
+    bf16_tiles,
     fp8,
     int8,
     mxfp4,

@@ -3,6 +3,7 @@
 
 #include "kernels/base/error.hpp"
 #include "kernels/base/numerics_id.hpp"
+#include "kernels/cpu/bf16_rows.hpp"
 #include "kernels/cpu/generic/attention_limits.hpp"
 #include "kernels/cpu/int8_blocks.hpp"
 #include "kernels/cpu/isa_parts.hpp"
@@ -43,10 +44,21 @@ std::size_t int8_scratch_bytes(const MatrixSpec& spec, std::int64_t rows, int th
     return static_cast<std::size_t>(rows * int8_row_shape(spec).row_bytes + decoded);
 }
 
+std::size_t bf16_row_bytes(const MatrixSpec& spec, std::int64_t rows, int) {
+    return static_cast<std::size_t>(rows * bf16_row_shape(spec).row_bytes);
+}
+
 // The same table but for its products.
 Ops with_bf16_products(Ops ops, AddPart products) {
     ops.numerics_id = kBf16NumericsId;
     ops.products = Products::bf16;
+    products(ops);
+    return ops;
+}
+
+Ops with_bf16_tile_products(Ops ops, AddPart products) {
+    ops.numerics_id = kBf16AmxNumericsId;
+    ops.products = Products::bf16_tiles;
     products(ops);
     return ops;
 }
@@ -91,6 +103,31 @@ const Ops& cpu_avx2_bf16_ops() {
 
 const Ops& cpu_avx512_bf16_ops() {
     static const Ops ops = with_bf16_products(cpu_avx512_ops(), cpu_avx512::add_bf16_products);
+    return ops;
+}
+
+const Ops& cpu_portable_bf16_amx_ops() {
+    static const Ops ops = with_bf16_tile_products(cpu_portable_ops(), cpu_portable::add_bf16_tile_products);
+    return ops;
+}
+
+const Ops& cpu_avx2_bf16_amx_ops() {
+    static const Ops ops = with_bf16_tile_products(cpu_avx2_ops(), cpu_avx2::add_bf16_tile_products);
+    return ops;
+}
+
+const Ops& cpu_avx512_bf16_amx_ops() {
+    static const Ops ops = with_bf16_tile_products(cpu_avx512_ops(), cpu_avx512::add_bf16_tile_products);
+    return ops;
+}
+
+const Ops& cpu_amx_bf16_amx_ops() {
+    static const Ops ops = [] {
+        Ops amx = with_bf16_tile_products(cpu_avx512_ops(), cpu_amx::add_bf16_tile_products);
+        amx.name = "cpu-amx";
+        amx.product_scratch_bytes = bf16_row_bytes;
+        return amx;
+    }();
     return ops;
 }
 

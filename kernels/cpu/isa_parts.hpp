@@ -10,6 +10,7 @@ namespace argosy {
 namespace cpu_portable {
 void add_products(Ops& ops);
 void add_bf16_products(Ops& ops);
+void add_bf16_tile_products(Ops& ops);
 void add_int8_products(Ops& ops);
 void add_attention(Ops& ops);
 void add_row_ops(Ops& ops);
@@ -19,6 +20,7 @@ void add_sampler(Ops& ops);
 namespace cpu_avx2 {
 void add_products(Ops& ops);
 void add_bf16_products(Ops& ops);
+void add_bf16_tile_products(Ops& ops);
 void add_int8_products(Ops& ops);
 void add_attention(Ops& ops);
 void add_row_ops(Ops& ops);
@@ -28,14 +30,16 @@ void add_sampler(Ops& ops);
 namespace cpu_avx512 {
 void add_products(Ops& ops);
 void add_bf16_products(Ops& ops);
+void add_bf16_tile_products(Ops& ops);
 void add_int8_products(Ops& ops);
 void add_attention(Ops& ops);
 void add_row_ops(Ops& ops);
 void add_sampler(Ops& ops);
 }  // namespace cpu_avx512
 
-// Tiles multiply codes alone; all else of its table is AVX-512's.
+// Tiles multiply codes and bf16; all else of its tables is AVX-512's.
 namespace cpu_amx {
+void add_bf16_tile_products(Ops& ops);
 void add_int8_products(Ops& ops);
 }  // namespace cpu_amx
 

@@ -15,6 +15,7 @@ namespace {
 // vdpbf16ps adds the product of the upper halves, then that of the lower ones, each with one rounding, denormals taken
 // and given as zeros whatever MXCSR says: rule R11 is what it does.
 struct Pairs16 {
+    static constexpr bool kTiles = false;
     using Weights = __m512i;
     using Pair = __m512i;
 

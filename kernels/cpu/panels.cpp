@@ -80,7 +80,7 @@ template <class Source>
 void place_part(const PackArgs& args, const PanelRows& rows, std::int64_t k_begin, std::int64_t k_end, std::byte* out) {
     if (args.spec.dtype == DType::bf16) {
         place_bf16<Source>(rows, k_begin, k_end, reinterpret_cast<std::uint32_t*>(out));
-    } else if (args.spec.dtype == DType::bf16_pairs) {
+    } else if (args.spec.dtype == DType::bf16_pairs || args.spec.dtype == DType::bf16_tiles) {
         place_bf16<WithoutDenormals<Source>>(rows, k_begin, k_end, reinterpret_cast<std::uint32_t*>(out));
     } else {
         place_f32<Source>(rows, k_begin, k_end, reinterpret_cast<float*>(out));

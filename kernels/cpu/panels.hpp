@@ -1,7 +1,7 @@
 // How the CPU backend packs weights: panels of 16 outputs, so that one output is one SIMD lane and K runs along memory
 // (rule R3).
 //
-// A panel holds, leaf after leaf, [k][16] f32, or for bf16 and bf16_pairs [k/2][16][2]: one 32-bit lane holds an even k
+// A panel holds, leaf after leaf, [k][16] f32, or for all kinds of bf16 [k/2][16][2]: one 32-bit lane holds an even k
 // in its low half and the next k in its high half. `lane << 16` decodes the first and `lane & 0xffff0000` the second,
 // so a product reads 64 bytes for two steps of K. An odd last k of a leaf stands alone with a zero upper half. Outputs
 // beyond n are rows of whatever the memory held; they are never stored.

@@ -130,10 +130,10 @@ template <int kTiles, int kCodes0At, int kCodes1At, int kWeightsAt>
 [[gnu::always_inline]] inline void add_products(const ChunkRows& x, int tile, const std::byte* weights) {
     load_tile<kWeightsAt>(weights);
     load_tile<kCodes0At>(x.code[0][tile]);
-    multiply_tiles<kSums0, kCodes0At, kWeightsAt>();
+    multiply_codes<kSums0, kCodes0At, kWeightsAt>();
     if constexpr (kTiles == 2) {
         load_tile<kCodes1At>(x.code[1][tile]);
-        multiply_tiles<kSums1, kCodes1At, kWeightsAt>();
+        multiply_codes<kSums1, kCodes1At, kWeightsAt>();
     }
 }
 

@@ -1,4 +1,4 @@
-// The tile registers of AMX: 8 of at most 16 rows of 64 bytes. Included by amx_int8.cpp alone.
+// The tile registers of AMX: 8 of at most 16 rows of 64 bytes. Included by the sources amx_*.cpp alone.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,14 @@ template <int kTile>
 }
 // kSum[m][n] += sum over k and i < 4 of kCodes[m][4 k + i] (with sign) * kWeights[k][4 n + i] (without), in 32 bits.
 template <int kSum, int kCodes, int kWeights>
-[[gnu::always_inline]] inline void multiply_tiles() {
+[[gnu::always_inline]] inline void multiply_codes() {
     asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kCodes), "i"(kWeights));
+}
+// kSum[m][n] += sum over k and i < 2 of kRows[m][2 k + i] * kWeights[k][2 n + i], of bf16 in f32, in the order of rule
+// R12.
+template <int kSum, int kRows, int kWeights>
+[[gnu::always_inline]] inline void multiply_bf16() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kRows), "i"(kWeights));
 }
 
 }  // namespace

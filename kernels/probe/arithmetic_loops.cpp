@@ -89,20 +89,35 @@ constexpr int kChains = 12;
     return static_cast<float>(lanes[0]);
 }
 
-// Tiles of 16 x 64 codes, four sums of them in flight. What they hold does not matter: integers take equally long.
+// Tiles of 16 x 64 codes or 16 x 32 bf16, four sums of them in flight; ldtilecfg makes them zeros.
 constexpr int kTileSums = 4;
 
-[[gnu::target("avx512f,amx-tile,amx-int8"), gnu::noinline]] float int8_amx(std::int64_t steps) {
+[[gnu::target("amx-tile")]] void use_whole_tiles() {
     AmxTileShapes shapes;
     for (int tile = 0; tile < kTileSums + 2; ++tile) {
         shapes.row_bytes[tile] = 64;
         shapes.rows[tile] = 16;
     }
     asm volatile("ldtilecfg %0" : : "m"(shapes));
+}
+
+[[gnu::target("avx512f,amx-tile,amx-int8"), gnu::noinline]] float int8_amx(std::int64_t steps) {
+    use_whole_tiles();
     for (std::int64_t i = 0; i < steps; ++i) {
         asm volatile(
             "tdpbsud %tmm5, %tmm4, %tmm0\n\ttdpbsud %tmm5, %tmm4, %tmm1\n\t"
             "tdpbsud %tmm5, %tmm4, %tmm2\n\ttdpbsud %tmm5, %tmm4, %tmm3");
+    }
+    asm volatile("tilerelease");
+    return 0;
+}
+
+[[gnu::target("avx512f,amx-tile,amx-bf16"), gnu::noinline]] float bf16_amx(std::int64_t steps) {
+    use_whole_tiles();
+    for (std::int64_t i = 0; i < steps; ++i) {
+        asm volatile(
+            "tdpbf16ps %tmm5, %tmm4, %tmm0\n\ttdpbf16ps %tmm5, %tmm4, %tmm1\n\t"
+            "tdpbf16ps %tmm5, %tmm4, %tmm2\n\ttdpbf16ps %tmm5, %tmm4, %tmm3");
     }
     asm volatile("tilerelease");
     return 0;
@@ -151,8 +166,9 @@ bool always() { return true; }
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"); }
 bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
-bool has_amx() { return has_vnni() && amx_int8_missing().empty(); }
+bool has_amx() { return has_vnni() && amx_missing(AmxProducts::int8).empty(); }
 bool has_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+bool has_amx_bf16() { return has_bf16() && amx_missing(AmxProducts::bf16).empty(); }
 
 constexpr std::array kLoops{
     ArithmeticLoop{ArithmeticKind::f32, "avx512", "vfmadd, 512 bit", kChains * 2.0 * 16, has_avx512, f32_avx512},
@@ -162,6 +178,8 @@ constexpr std::array kLoops{
                    int8_amx},
     ArithmeticLoop{ArithmeticKind::int8, "avx512", "vpdpbusd, 512 bit", kChains * 2.0 * 64, has_vnni, int8_avx512},
     ArithmeticLoop{ArithmeticKind::int8, "avx2", "vpmaddubsw, 256 bit", kChains * 2.0 * 32, has_avx2, int8_avx2},
+    ArithmeticLoop{ArithmeticKind::bf16, "amx", "tdpbf16ps, 16 x 16 x 32", kTileSums * 2.0 * 16 * 16 * 32, has_amx_bf16,
+                   bf16_amx},
     ArithmeticLoop{ArithmeticKind::bf16, "avx512", "vdpbf16ps, 512 bit", kChains * 2.0 * 32, has_bf16, bf16_avx512},
 };
 

@@ -7,6 +7,9 @@
 
 namespace argosy {
 
+// Columns whose products are summed before they join the chain, counted from the first column of a leaf (rule R12).
+inline constexpr int kTileColumns = 32;
+
 // Exact.
 ARGOSY_INLINE float decode_bf16(std::uint16_t code) {
     return __builtin_bit_cast(float, static_cast<std::uint32_t>(code) << 16);
@@ -20,7 +23,7 @@ ARGOSY_INLINE std::uint16_t encode_bf16(float value) {
     return static_cast<std::uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? quiet : rounded);
 }
 
-// As products of pairs take it (rule R11): a value too small for a normal f32 is a zero of its sign.
+// As products take it (rules R11 and R12): a value too small for a normal f32 is a zero of its sign.
 ARGOSY_INLINE std::uint16_t encode_bf16_pairs(float value) {
     const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, value);
     return (bits & 0x7f800000U) == 0 ? static_cast<std::uint16_t>(bits >> 16 & 0x8000U) : encode_bf16(value);

@@ -16,6 +16,7 @@ inline float load(const void* data, DType dtype, std::int64_t index) {
     switch (dtype) {
         case DType::bf16:
         case DType::bf16_pairs:
+        case DType::bf16_tiles:
             return decode_bf16(static_cast<const std::uint16_t*>(data)[index]);
         case DType::f16:
             return decode_f16(static_cast<const std::uint16_t*>(data)[index]);
@@ -28,7 +29,7 @@ inline float load(const void* data, DType dtype, std::int64_t index) {
 inline void store(void* data, DType dtype, std::int64_t index, float value) {
     if (dtype == DType::bf16) {
         static_cast<std::uint16_t*>(data)[index] = encode_bf16(value);
-    } else if (dtype == DType::bf16_pairs) {
+    } else if (dtype == DType::bf16_pairs || dtype == DType::bf16_tiles) {
         static_cast<std::uint16_t*>(data)[index] = encode_bf16_pairs(value);
     } else {
         static_cast<float*>(data)[index] = value;
@@ -92,10 +93,36 @@ inline float pair_chain(const WeightMatrix& w, std::int64_t row, const float* x,
     return sum;
 }
 
+// A sum of values that are no denormals; below the smallest normal f32, where it is exact: a zero of its sign.
+inline float flushed_add(float a, float b) {
+    const float sum = a + b;
+    return sum < 0x1p-126F && sum > -0x1p-126F ? sum * 0.0F : sum;
+}
+
+// Rule R12: of every kTileColumns columns one chain over the even ones and one over the odd ones, both from 0; an odd
+// last column stands beside zeros.
+inline float tile_chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin,
+                        std::int64_t k_end) {
+    float sum = 0;
+    for (std::int64_t block = k_begin; block < k_end; block += kTileColumns) {
+        const std::int64_t end = block + kTileColumns < k_end ? block + kTileColumns : k_end;
+        float half[2] = {0, 0};
+        for (std::int64_t k = block; k < end + (end - block) % 2; ++k) {
+            const bool beside = k == end;
+            const float value = beside ? 0 : decode_bf16(encode_bf16_pairs(x[k]));
+            float& chain = half[(k - block) % 2];
+            chain = flushed_fma(value, beside ? 0 : load(w.data, w.spec.dtype, row * w.spec.k + k), chain);
+        }
+        sum = flushed_add(sum, flushed_add(half[0], half[1]));
+    }
+    return sum;
+}
+
 // Sum over k in [k_begin, k_end) of x[k] * w[row][k], one chain in order from 0.
 inline float chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin, std::int64_t k_end) {
     if (takes_codes(w.spec.dtype)) return int8_chain(w, row, x, k_begin, k_end);
     if (w.spec.dtype == DType::bf16_pairs) return pair_chain(w, row, x, k_begin, k_end);
+    if (w.spec.dtype == DType::bf16_tiles) return tile_chain(w, row, x, k_begin, k_end);
     float sum = 0;
     for (std::int64_t k = k_begin; k < k_end; ++k)
         sum = fma_f32(x[k], load(w.data, w.spec.dtype, row * w.spec.k + k), sum);

@@ -40,6 +40,17 @@ const Ops& reference_bf16_ops() {
     return kOps;
 }
 
+// One over bf16_tiles too, in another order.
+const Ops& reference_bf16_amx_ops() {
+    static const Ops kOps = [] {
+        Ops ops = reference_ops();
+        ops.numerics_id = kBf16AmxNumericsId;
+        ops.products = Products::bf16_tiles;
+        return ops;
+    }();
+    return kOps;
+}
+
 // And one over weights of dtype int8 quantises it.
 const Ops& reference_int8_ops() {
     static const Ops kOps = [] {

@@ -7,8 +7,9 @@
 namespace argosy {
 
 const Ops& reference_ops();
-const Ops& reference_bf16_ops();  // rule R11
-const Ops& reference_int8_ops();  // rule R9
+const Ops& reference_bf16_ops();      // rule R11
+const Ops& reference_bf16_amx_ops();  // rule R12
+const Ops& reference_int8_ops();      // rule R9
 
 namespace reference {
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """One table: argosy at fixed shapes beside other engines, this machine's limits and its load.
 
-    peers.py BUILD [--peers FILE.jsonl] [--peer-limits DRAM,BF16,INT8] [--runs 3] [--only WORD]
+    peers.py BUILD [--peers FILE.jsonl] [--peer-limits DRAM,BF16,INT8] [--peer-run PRECISION=COMMAND]
+             [--runs 3] [--only WORD]
 
 FILE.jsonl holds a measured point of an engine per line: model (A, B, C: shapes/a.json and so on), job (batch, prefix), n,
 precision, peer, total_tok_s, decode_tok_s. A row's best peer is the fastest of the row's precisions. Where it was measured
 on another machine, --peer-limits (GB/s, GFLOP/s of bf16 products, Gop/s of int8) gives that machine's limits; ratios are
-then those of the parts of the limits that both reach. The limit of a row counts arithmetic and memory alone: each phase
+then those of the parts of the limits that both reach. With --peer-run an engine is measured here instead, turn by turn
+with argosy: COMMAND gets --model A --n N --prefix P --prompt IN --new OUT and prints such a line. The limit of a row counts arithmetic and memory alone: each phase
 takes the longer of the two, prefill reads all weights once, a decode step those of the experts it is expected to hit.
 """
 import argparse
@@ -14,6 +16,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import statistics
 import subprocess
 import tempfile
@@ -80,6 +83,23 @@ def best_peer(peers, row):
     return max(points, key=lambda p: p["total_tok_s"], default=None)
 
 
+def run_peer(command, row):
+    """The point that an engine's command measures now for a row's work."""
+    _, model, _, _, _, _, n, prefix, given, new = row
+    work = {"--model": model, "--n": n, "--prefix": prefix, "--prompt": given, "--new": new}
+    command = shlex.split(command) + [str(word) for option in work.items() for word in option]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode != 0 or not lines:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
+    return json.loads(lines[-1])
+
+
+def median_point(points):
+    """The point with the median of the rates among several of one engine."""
+    return sorted(points, key=lambda p: p["total_tok_s"])[len(points) // 2]
+
+
 def bench(build, options, ranks=1, threads=2):
     """Total tok/s, decode tok/s and peak memory in MB of a rank, of one run."""
     command = [f"{build}/bin/argosy", "bench", "--weights", "random:1", "--threads", str(threads), *options]
@@ -118,17 +138,25 @@ def batch_row(args, row, peers, folder):
         options += ["--weights-as", weights]
     before = load()
     limits = machine_limits(args.build, folder)
-    runs = [bench(args.build, options) for _ in range(args.runs)]
+    commands = [command for kind, command in args.peer_run if kind in row[5]]
+    runs, measured = [], {command: [] for command in commands}
+    for _ in range(args.runs):
+        runs.append(bench(args.build, options))
+        for command in commands:
+            measured[command].append(run_peer(command, row))
     total = statistics.median(r[0] for r in runs)
     config = json.loads(shape(model).read_text())
     part = total / limit_tok_s(config, row, limits)
-    peer = best_peer(peers, row)
+    here = [median_point(points) for points in measured.values()]
+    peer = max(here, key=lambda p: p["total_tok_s"]) if here else best_peer(peers, row)
     beside = ""
     if peer:
         beside = f"{peer['peer']} {peer['precision']} {peer['total_tok_s']:,.0f}"
         ratio = total / peer["total_tok_s"]
         beside += f" | {ratio:.2f}"
-        if args.peer_limits:
+        if here:
+            beside += " | same run"
+        elif args.peer_limits:
             classed = [*row]
             classed[4] = "4-bit" if peer["precision"] in FOUR_BIT else "int8" if peer["precision"] in INT8 else "bf16"
             theirs = peer["total_tok_s"] / limit_tok_s(config, classed, args.peer_limits)
@@ -156,6 +184,8 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--peers", type=pathlib.Path)
     parser.add_argument("--peer-limits", type=lambda t: dict(zip(("dram", "bf16", "int8"), map(float, t.split(",")))))
+    parser.add_argument("--peer-run", type=lambda t: tuple(t.split("=", 1)), action="append", default=[],
+                        help="precision=command of an engine to measure beside argosy; may be given again")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", default="", help="rows whose name holds this word")
     args = parser.parse_args()

@@ -8,7 +8,7 @@
 namespace argosy::test {
 namespace {
 
-constexpr std::string_view kModes[] = {"bf16", "int8"};
+constexpr std::string_view kModes[] = {"bf16", "bf16-amx", "int8"};
 
 // The same as check_rows, for the tables of one mode.
 void check_rows_of(std::string_view numerics, const std::string& what, int rows, const RunRows& run) {

@@ -1,4 +1,5 @@
-// Sixteen products of bf16 pairs on a lane type without an instruction for them: the bits of vdpbf16ps from FMAs.
+// Sixteen products of bf16 pairs on a lane type without an instruction for them: the bits of vdpbf16ps, and of AMX's
+// tdpbf16ps (tile_columns.hpp), from FMAs.
 //
 // A result below the smallest normal f32 becomes a zero of its sign, judged after rounding to 24 bits. An FMA that
 // keeps denormals rounds such a result on a coarser grid, so that 2^-126 - 0.6 * 2^-150, which is to become zero, comes
@@ -16,6 +17,7 @@ namespace argosy {
 
 template <class V>
 struct EmulatedPairs16 {
+    static constexpr bool kTiles = false;
     struct Weights {
         V low, high;
     };
@@ -43,6 +45,12 @@ struct EmulatedPairs16 {
     [[gnu::always_inline]] static V dot(V sum, const Weights& w, const Pair& x) {
         return flushed_fma(x.low, w.low, flushed_fma(x.high, w.high, sum));
     }
+    // Of values that are no denormals, and so exact where it is flushed.
+    [[gnu::always_inline]] static V flushed_add(V a, V b) {
+        const V result = vadd(a, b);
+        const V size = vmax(result, vsub(V::zero(), result));
+        return vselect(vless(size, V::set(0x1p-126F)), vmul(result, V::zero()), result);
+    }
     // 16 values as bf16, side by side.
     [[gnu::always_inline]] static void store(V values, float* to) {
         float lane[16];
@@ -51,6 +59,11 @@ struct EmulatedPairs16 {
         for (int i = 0; i < 16; ++i) code[i] = encode_bf16_pairs(lane[i]);
         for (int i = 0; i < 8; ++i) to[i] = __builtin_bit_cast(float, code[2 * i] | code[2 * i + 1] << 16);
     }
+};
+
+template <class V>
+struct EmulatedTiles16 : EmulatedPairs16<V> {
+    static constexpr bool kTiles = true;
 };
 
 }  // namespace argosy

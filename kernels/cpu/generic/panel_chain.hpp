@@ -10,12 +10,14 @@
 #include "kernels/base/inline.hpp"
 #include "kernels/base/lanes.hpp"
 #include "kernels/cpu/generic/leaf_walk.hpp"
+#include "kernels/cpu/generic/tile_columns.hpp"
 
 namespace argosy {
 
 // Panel weights as stored: the vectors of step k and k + 1 from the panel's bytes at an even k.
 struct PanelF32 {
     static constexpr bool kPairs = false;
+    static constexpr bool kTiles = false;
     static constexpr int kBlockFloats = kChainBlock;  // of a row's block of columns, as copied
     static constexpr std::int64_t kPairBytes = 128;
     static constexpr std::int64_t kLastBytes = 64;  // of an odd last k
@@ -30,6 +32,7 @@ struct PanelF32 {
 };
 struct PanelBf16 {
     static constexpr bool kPairs = false;
+    static constexpr bool kTiles = false;
     static constexpr int kBlockFloats = kChainBlock;
     static constexpr std::int64_t kPairBytes = 64;
     static constexpr std::int64_t kLastBytes = 64;
@@ -43,8 +46,8 @@ struct PanelBf16 {
     }
 };
 
-// The same bytes, multiplied in pairs with rows that are rounded when they are copied (rule R11). P brings the
-// instruction set's product of pairs.
+// The same bytes, multiplied in pairs with rows that are rounded when they are copied. P brings the instruction set's
+// product of pairs, and kTiles: whether in the order of tiles (rule R12) or one after the other (rule R11).
 template <class P>
 struct PanelPairs : P {
     static constexpr bool kPairs = true;
@@ -183,7 +186,9 @@ template <class V, class Weights, int kRows, int kPanels>
 #pragma GCC unroll 8
             for (int p = 0; p < kPanels; ++p) acc[r][p] = part.fresh ? V::zero() : V::load(left + (p * kRows + r) * 16);
         }
-        if constexpr (Weights::kPairs) {
+        if constexpr (Weights::kTiles) {
+            tile_columns<V, Weights, kRows, kPanels>(acc, x, pair, part.columns);
+        } else if constexpr (Weights::kPairs) {
             pair_columns<V, Weights, kRows, kPanels>(acc, x, pair, part.columns, fetch, lines);
         } else {
             chain_columns<V, Weights, kRows, kPanels>(acc, x, pair, part.columns, fetch, lines);

@@ -110,7 +110,7 @@ ARGOSY_INLINE FetchAhead panels_to_fetch(const ProductJob& job, const ProductTas
     return ahead;
 }
 
-// With Pairs, products of bf16 pairs; void: of f32, with weights as they are kept.
+// With Pairs, products of bf16; void: of f32, with weights as they are kept.
 template <class V, class Pairs = void>
 static void run_product(const ProductJob& job, const Stream& stream) {
     const MatrixSpec& spec = job.weight[0].spec;

@@ -10,6 +10,7 @@
 #include "kernels/base/elementary.hpp"
 #include "kernels/cpu/generic/panel_chain.hpp"
 #include "kernels/cpu/panels.hpp"
+#include "kernels/quant/bf16.hpp"
 
 namespace argosy {
 
@@ -90,11 +91,12 @@ static void product_tile(const ProductJob& job, const MatrixSpec& spec, const Pa
         x_row[r] = job.x + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * spec.k;
     }
     const int step = job.up != nullptr ? 2 : 1;
-    const std::int64_t run_blocks =
-        kColumnsBytes / static_cast<std::int64_t>(Weights::kBlockFloats * sizeof(float)) / rows;
+    constexpr std::int64_t kUnit = Weights::kTiles ? kTileColumns : kChainBlock;  // a leaf is cut at multiples of it
+    constexpr std::int64_t kUnitBytes = kUnit / kChainBlock * Weights::kBlockFloats * sizeof(float);
+    const std::int64_t run_blocks = kColumnsBytes / kUnitBytes / rows;
     LeafWalk walk;
     ChainRun run;
-    while (next_run(walk, spec, run_blocks, run)) {
+    while (next_run(walk, spec, run_blocks, run, kUnit)) {
         copy_columns<V, Weights>(run, x_row, rows, columns);
         const float* values[kSlotsMax];
         int stored = 0;

@@ -1,0 +1,94 @@
+// The AMX products of bf16: qkv, leaf projection, gate-up, logits. Rows are rounded once, however many products and
+// experts read them.
+#include "kernels/cpu/bf16_tiles_amx.hpp"
+#include "kernels/cpu/generic/pairs16.hpp"
+#include "kernels/cpu/generic/product_ops.hpp"
+#include "kernels/cpu/generic/qkv.hpp"
+#include "kernels/cpu/isa_parts.hpp"
+#include "kernels/cpu/pairs16_avx512.hpp"
+
+namespace argosy::cpu_amx {
+namespace {
+
+void round_row(const float* x, const MatrixSpec& spec, std::byte* record) {
+    for (int i = 0; i < leaf_parts(spec); ++i) {
+        const std::int64_t begin = leaf_part_begin(spec, i);
+        const std::int64_t end = leaf_part_begin(spec, i + 1);
+        for (std::int64_t k = begin; k < end; k += 16) {
+            const Vec16 values =
+                end - k >= 16 ? Vec16::load(x + k) : Vec16::load_first(x + k, static_cast<int>(end - k));
+            cpu_avx512::Pairs16::store(values, reinterpret_cast<float*>(record + (k - begin) * 2));
+        }
+        record += (end - begin + 1) / 2 * 4;
+    }
+}
+
+// Rows of x [rows, spec.k] into `scratch` of product_scratch_bytes.
+Bf16Rows round_rows(const float* x, int rows, const MatrixSpec& spec, std::byte* scratch, const Stream& stream) {
+    const Bf16RowShape shape = bf16_row_shape(spec);
+    parallel_rows(stream, rows, static_cast<int>(16384 / (spec.k + 1)) + 1, [&](int begin, int end) {
+        for (int row = begin; row < end; ++row) round_row(x + row * spec.k, spec, scratch + row * shape.row_bytes);
+    });
+    return {scratch, shape};
+}
+
+// job.x has x_rows rows. Matrices whose leaves end in several ways, for which there are too few tile registers, are
+// multiplied as AVX-512 does.
+void run_tile_product(const ProductJob& job, int x_rows, std::byte* scratch, const Stream& stream) {
+    const MatrixSpec& spec = job.weight[0].spec;
+    const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
+    if (rows == 0 || spec.n == 0) return;
+    const int last = last_pairs(spec);
+    if (last < 0) return run_product<Vec16, EmulatedTiles16<Vec16>>(job, stream);
+    const Bf16Rows x = round_rows(job.x, x_rows, spec, scratch, stream);
+    const ProductCut cut = product_cut(spec, job.up != nullptr, job.groups, rows, stream.threads, kTileRows);
+    const std::int64_t tasks = job.groups * cut.panel_blocks * cut.row_blocks;
+    parallel_tasks_ahead(stream, tasks, [&](std::int64_t index, std::int64_t next) {
+        const ProductTask task = product_task_at(job, cut, index);
+        if (task.row_begin == task.row_end) return;
+        FetchAhead ahead;
+        if (next < tasks) ahead = panels_to_fetch(job, task, product_task_at(job, cut, next));
+        tile_task(job, x, panel_block(job, task), last, task.row_begin, task.row_end, ahead);
+    });
+}
+
+void plain_product(const WeightMatrix& weight, int rows, const float* x, float* out, std::int64_t out_stride,
+                   std::byte* scratch, const Stream& stream) {
+    const std::int32_t group_begin[2] = {0, rows};
+    ProductJob job;
+    job.group_begin = group_begin;
+    job.weight = &weight;
+    job.x = x;
+    job.out = out;
+    job.out_stride = out_stride;
+    run_tile_product(job, rows, scratch, stream);
+}
+
+void tile_qkv_op(const QkvArgs& args, const Stream& stream) {
+    plain_product(args.weight, args.rows, args.x, args.qkv, args.weight.spec.n, args.scratch, stream);
+    finish_qkv<Vec16>(args, stream);
+}
+
+void tile_leaf_projection_op(const LeafProjectionArgs& args, const Stream& stream) {
+    if (args.groups == 0) return;
+    run_tile_product(leaf_projection_job(args), args.group_begin[args.groups], args.scratch, stream);
+}
+
+void tile_gate_up_op(const GateUpArgs& args, const Stream& stream) {
+    if (args.groups > 0) run_tile_product(gate_up_job(args), args.x_rows, args.scratch, stream);
+}
+
+void tile_logits_op(const LogitsArgs& args, const Stream& stream) {
+    plain_product(args.weight, args.rows, args.x, args.out, args.out_stride, args.scratch, stream);
+}
+
+}  // namespace
+
+void add_bf16_tile_products(Ops& ops) {
+    ops.qkv = tile_qkv_op;
+    ops.leaf_projection = tile_leaf_projection_op;
+    ops.gate_up = tile_gate_up_op;
+    ops.logits = tile_logits_op;
+}
+
+}  // namespace argosy::cpu_amx
