@@ -10,26 +10,37 @@
 namespace argosy::cpu_amx {
 namespace {
 
-void round_row(const float* x, const MatrixSpec& spec, std::byte* record) {
-    for (int i = 0; i < leaf_parts(spec); ++i) {
-        const std::int64_t begin = leaf_part_begin(spec, i);
-        const std::int64_t end = leaf_part_begin(spec, i + 1);
-        for (std::int64_t k = begin; k < end; k += 16) {
-            const Vec16 values =
-                end - k >= 16 ? Vec16::load(x + k) : Vec16::load_first(x + k, static_cast<int>(end - k));
-            cpu_avx512::Pairs16::store(values, reinterpret_cast<float*>(record + (k - begin) * 2));
-        }
-        record += (end - begin + 1) / 2 * 4;
+// 32 columns of a row, of which `columns` > 0 exist.
+void round_tile_row(const float* x, std::int64_t columns, std::byte* to) {
+    for (std::int64_t k = 0; k < kTileColumns; k += 16) {
+        const std::int64_t left = columns - k;
+        const Vec16 values = left >= 16  ? Vec16::load(x + k)
+                             : left > 0 ? Vec16::load_first(x + k, static_cast<int>(left))
+                                        : Vec16::zero();
+        cpu_avx512::Pairs16::store(values, reinterpret_cast<float*>(to + k * 2));
     }
 }
 
-// Rows of x [rows, spec.k] into `scratch` of product_scratch_bytes.
+// Rows [begin, end) of x [*, spec.k] to `to` [tiles][rows][64 bytes].
+void round_some_rows(const float* x, std::int64_t begin, std::int64_t end, std::int64_t rows, const MatrixSpec& spec,
+                     std::byte* to) {
+    for (int i = 0; i < leaf_parts(spec); ++i) {
+        const std::int64_t leaf_end = leaf_part_begin(spec, i + 1);
+        for (std::int64_t k = leaf_part_begin(spec, i); k < leaf_end; k += kTileColumns, to += rows * kTileRowBytes) {
+            for (std::int64_t row = begin; row < end; ++row)
+                round_tile_row(x + row * spec.k + k, leaf_end - k, to + row * kTileRowBytes);
+        }
+    }
+}
+
+// Rows of x [rows, spec.k] into `scratch` of product_scratch_bytes, 16 at a time, so that what is read of them by one
+// tile of columns is still in the cache for the next.
 Bf16Rows round_rows(const float* x, int rows, const MatrixSpec& spec, std::byte* scratch, const Stream& stream) {
-    const Bf16RowShape shape = bf16_row_shape(spec);
     parallel_rows(stream, rows, static_cast<int>(16384 / (spec.k + 1)) + 1, [&](int begin, int end) {
-        for (int row = begin; row < end; ++row) round_row(x + row * spec.k, spec, scratch + row * shape.row_bytes);
+        for (int row = begin; row < end; row += kTileRows)
+            round_some_rows(x, row, row + kTileRows < end ? row + kTileRows : end, rows, spec, scratch);
     });
-    return {scratch, shape};
+    return {scratch, rows};
 }
 
 // job.x has x_rows rows. Matrices whose leaves end in several ways, for which there are too few tile registers, are

@@ -1,28 +1,34 @@
-// Rows of activations rounded to bf16 for tiles: leaf after leaf, two bytes a column, an odd last one beside a zero.
+// Rows of activations rounded to bf16 for tiles of 32 columns, counted from the first column of a leaf.
+//
+// [tiles][rows][64 bytes]: any 16 adjacent rows of a tile of columns stand together, as a tile register takes them. The
+// last tile of a leaf may be narrower, and an odd last column stands beside a zero.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "kernels/cpu/panels.hpp"
+#include "kernels/quant/bf16.hpp"
 
 namespace argosy {
 
-struct Bf16RowShape {
-    std::int64_t row_bytes = 0;  // a multiple of 64
-};
+inline constexpr std::int64_t kTileRowBytes = kTileColumns * 2;
 
-ARGOSY_INLINE Bf16RowShape bf16_row_shape(const MatrixSpec& spec) {
-    std::int64_t bytes = 0;
+ARGOSY_INLINE std::int64_t column_tiles(const MatrixSpec& spec) {
+    std::int64_t tiles = 0;
     for (int i = 0; i < leaf_parts(spec); ++i)
-        bytes += (leaf_part_begin(spec, i + 1) - leaf_part_begin(spec, i) + 1) / 2 * 4;
-    // A row is written 16 columns at a time, up to 28 bytes beyond its last pair.
-    return {(bytes + 28 + 63) / 64 * 64};
+        tiles += (leaf_part_begin(spec, i + 1) - leaf_part_begin(spec, i) + kTileColumns - 1) / kTileColumns;
+    return tiles;
+}
+
+// Tiles of rows are 16 high, so up to 15 rows behind the last are read, though not used.
+ARGOSY_INLINE std::int64_t bf16_rows_bytes(const MatrixSpec& spec, std::int64_t rows) {
+    return (column_tiles(spec) * rows + 15) * kTileRowBytes;
 }
 
 struct Bf16Rows {
-    const std::byte* data = nullptr;  // records of `shape`, one per row of x
-    Bf16RowShape shape;
+    const std::byte* data = nullptr;
+    std::int64_t rows = 0;
 };
 
 }  // namespace argosy

@@ -3,7 +3,8 @@
 // A tile register takes 32 columns of 16 rows, another the same columns of a panel as they stand in memory, and one
 // multiplication sums 16 x 16 x 32 products in the order of rule R12. A leaf's sums stay in registers until it ends, or
 // until the run does: up to four tiles of rows, for which a panel's columns are read once from the second-level cache.
-// The rows' columns of a run, copied for all panels of the task, stand in the first-level cache.
+// A run is so long that the rows' columns of it stay in the first-level cache while all panels of the task pass; rows
+// that are named by an index are gathered first.
 //
 // Tiles of rows are always 16 high: what stands in the last behind the rows is multiplied too, and never stored.
 #pragma once
@@ -27,7 +28,6 @@ constexpr int kTileRows = 16;
 constexpr int kRowTilesMax = 4;  // that share a panel
 constexpr int kPassRows = kRowTilesMax * kTileRows;
 constexpr int kRunTiles = 32;  // tiles of rows of a run: 32 KiB
-constexpr int kTileBytes = kTileRows * kTileColumns * 2;
 constexpr int kTileFloats = kTileRows * kPanelOutputs;
 
 // Tile registers: the sums of four tiles of rows, a tile of rows, one of the panel; columns of a leaf beyond multiples
@@ -71,26 +71,26 @@ constexpr int kSlotFloats = kRowTilesMax * kTileFloats;
 constexpr int kDepthFloats = kSlotsMax * kSlotFloats;
 
 struct TileSpace {
-    alignas(4096) std::byte rows[kRunTiles][kTileBytes];  // [tile of rows][tile of columns]
+    alignas(4096) std::byte gathered[kRunTiles * kTileRows * kTileRowBytes];  // [tiles of columns][kPassRows]
     alignas(64) float sums[kSlotFloats];
     alignas(64) float stack[kStackDepth * kDepthFloats];
 };
 
-// Copies a run's columns of the rows, `tiles` tiles of columns for each tile of rows.
-inline void copy_rows(const ChainRun& run, std::int64_t offset, int tiles, const std::byte* const* record, int rows,
-                      TileSpace& space) {
-    for (int r = 0; r < rows; ++r) {
-        const std::byte* from = record[r] + offset;
-        std::byte* to = space.rows[r / kTileRows * tiles] + r % kTileRows * 64;
-        for (int i = 0; i < run.parts; ++i) {
-            std::int64_t bytes = (run.part[i].columns + 1) / 2 * 4;
-            for (; bytes > 0; bytes -= 64, to += kTileBytes) {
-                const std::int64_t taken = bytes < 64 ? bytes : 64;
-                std::memcpy(to, from, static_cast<std::size_t>(taken));
-                from += taken;
-            }
-        }
+// A run's tiles of columns of a pass's rows: 16 rows stand together, tiles of columns `stride` bytes apart.
+struct RunRows {
+    const std::byte* data = nullptr;
+    std::int64_t stride = 0;
+};
+
+inline RunRows gather_rows(const Bf16Rows& x, std::int64_t first_tile, int tiles, const std::int32_t* index, int rows,
+                           std::byte* to) {
+    const std::int64_t stride = (rows + kTileRows - 1) / kTileRows * kTileRows * kTileRowBytes;
+    for (int tile = 0; tile < tiles; ++tile) {
+        const std::byte* from = x.data + (first_tile + tile) * x.rows * kTileRowBytes;
+        for (int r = 0; r < rows; ++r)
+            std::memcpy(to + tile * stride + r * kTileRowBytes, from + index[r] * kTileRowBytes, kTileRowBytes);
     }
+    return {to, stride};
 }
 
 // The subtrees that wait on the left join, newest first (rule R2), and the result stands at stack[part.top].
@@ -106,10 +106,11 @@ inline void join_sums(const ChainPart& part, const float* sums, float* stack) {
 
 // One panel's run. With every tile of columns `ahead.lines` cache lines of the next task are asked for.
 template <int kRowTiles>
-[[gnu::noinline]] static void multiply_run(const ChainRun& run, int tiles, const std::byte* panel, TileSpace& space,
+[[gnu::noinline]] static void multiply_run(const ChainRun& run, const RunRows& x, const std::byte* panel, float* sums,
                                            float* stack, FetchAhead& ahead) {
+    constexpr std::int64_t kTileBytes = kTileRows * kTileRowBytes;
     const std::byte* weights = panel + run.panel_offset;
-    const std::byte* rows = space.rows[0];
+    const std::byte* rows = x.data;
     for (int i = 0; i < run.parts; ++i) {
         const ChainPart& part = run.part[i];
         for_row_tiles<kRowTiles>([&]<int t>() {
@@ -117,26 +118,26 @@ template <int kRowTiles>
             load_tile<kSums0 + t>(stack + (part.top + part.joins) * kDepthFloats + t * kTileFloats);
         });
         std::int64_t left = part.columns;
-        for (; left >= kTileColumns; left -= kTileColumns, rows += kTileBytes, weights += 16 * 64) {
+        for (; left >= kTileColumns; left -= kTileColumns, rows += x.stride, weights += 16 * 64) {
             for (int line = 0; line < ahead.lines; ++line, ahead.next += 64) __builtin_prefetch(ahead.next, 0, 2);
             load_tile<kWeights>(weights);
             for_row_tiles<kRowTiles>([&]<int t>() {
-                load_tile<kRows>(rows + t * tiles * kTileBytes);
+                load_tile<kRows>(rows + t * kTileBytes);
                 multiply_bf16<kSums0 + t, kRows, kWeights>();
             });
         }
         if (left > 0) {
             load_tile<kLastWeights>(weights);
             for_row_tiles<kRowTiles>([&]<int t>() {
-                load_tile<kLastRows>(rows + t * tiles * kTileBytes);
+                load_tile<kLastRows>(rows + t * kTileBytes);
                 multiply_bf16<kSums0 + t, kLastRows, kLastWeights>();
             });
-            rows += kTileBytes;
+            rows += x.stride;
             weights += (left + 1) / 2 * 64;
         }
-        float* to = part.joins > 0 ? space.sums : stack + part.top * kDepthFloats;
+        float* to = part.joins > 0 ? sums : stack + part.top * kDepthFloats;
         for_row_tiles<kRowTiles>([&]<int t>() { store_tile<kSums0 + t>(to + t * kTileFloats); });
-        if (part.joins > 0) join_sums<kRowTiles>(part, space.sums, stack);
+        if (part.joins > 0) join_sums<kRowTiles>(part, sums, stack);
     }
     if (ahead.lines > 0 && ahead.next >= ahead.end) start_next_range(ahead);
 }
@@ -152,18 +153,19 @@ template <int kRowTiles>
 [[gnu::noinline]] static void tile_pass(const ProductJob& job, const Bf16Rows& x, const PanelBlock& block,
                                         std::int64_t row, int rows, TileSpace& space, FetchAhead& ahead) {
     const MatrixSpec& spec = job.weight[0].spec;
-    const std::byte* record[kPassRows];
-    for (int r = 0; r < rows; ++r)
-        record[r] = x.data + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * x.shape.row_bytes;
     LeafWalk walk;
     ChainRun run;
-    std::int64_t offset = 0;  // of the run in a row's record
+    std::int64_t tile = 0;  // the run's first
     while (next_run(walk, spec, kRunTiles / kRowTiles, run, kTileColumns)) {
         const int tiles = tiles_of(run);
-        copy_rows(run, offset, tiles, record, rows, space);
-        for (int i = 0; i < run.parts; ++i) offset += (run.part[i].columns + 1) / 2 * 4;
-        for (int slot = 0; slot < block.slots; ++slot)
-            multiply_run<kRowTiles>(run, tiles, block.panel[slot], space, space.stack + slot * kSlotFloats, ahead);
+        RunRows run_rows{x.data + (tile * x.rows + row) * kTileRowBytes, x.rows * kTileRowBytes};
+        if (job.row_index != nullptr)
+            run_rows = gather_rows(x, tile, tiles, job.row_index + row, rows, space.gathered);
+        tile += tiles;
+        for (int slot = 0; slot < block.slots; ++slot) {
+            multiply_run<kRowTiles>(run, run_rows, block.panel[slot], space.sums, space.stack + slot * kSlotFloats,
+                                    ahead);
+        }
     }
     const int step = job.up != nullptr ? 2 : 1;
     for (int slot = 0; slot < block.slots; slot += step) {

@@ -44,8 +44,8 @@ std::size_t int8_scratch_bytes(const MatrixSpec& spec, std::int64_t rows, int th
     return static_cast<std::size_t>(rows * int8_row_shape(spec).row_bytes + decoded);
 }
 
-std::size_t bf16_row_bytes(const MatrixSpec& spec, std::int64_t rows, int) {
-    return static_cast<std::size_t>(rows * bf16_row_shape(spec).row_bytes);
+std::size_t bf16_scratch_bytes(const MatrixSpec& spec, std::int64_t rows, int) {
+    return static_cast<std::size_t>(bf16_rows_bytes(spec, rows));
 }
 
 // The same table but for its products.
@@ -125,7 +125,7 @@ const Ops& cpu_amx_bf16_amx_ops() {
     static const Ops ops = [] {
         Ops amx = with_bf16_tile_products(cpu_avx512_ops(), cpu_amx::add_bf16_tile_products);
         amx.name = "cpu-amx";
-        amx.product_scratch_bytes = bf16_row_bytes;
+        amx.product_scratch_bytes = bf16_scratch_bytes;
         return amx;
     }();
     return ops;

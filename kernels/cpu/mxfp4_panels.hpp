@@ -22,7 +22,7 @@ namespace argosy {
 inline constexpr int kMxfp4HeadBytes = 128;   // of a panel's block: scales and numbers of tables
 inline constexpr int kMxfp4GroupBytes = 256;  // of a panel's group
 
-inline constexpr int kDecodedPanels = 16;  // that a thread keeps decoded at most
+inline constexpr int kDecodedPanels = 32;  // that a thread keeps decoded at most
 
 ARGOSY_INLINE MatrixSpec decoded_spec(MatrixSpec spec) {
     if (spec.dtype == DType::mxfp4_int8) spec.dtype = DType::int8;

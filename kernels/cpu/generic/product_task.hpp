@@ -25,7 +25,7 @@ struct ProductJob {
     std::int64_t out_stride = 0;
 };
 
-inline constexpr int kSlotsMax = 16;  // panels of one task
+inline constexpr int kSlotsMax = 32;  // panels of one task
 inline constexpr int kRowsMax = 16;   // rows of any lane type's tile
 inline constexpr int kColumnsBytes =
     16384;  // copied columns of x of one row tile; panels stream beside them through the first-level cache
