@@ -33,10 +33,11 @@ void add_numbers(po::options_description& group, JobSettings& s, Typed& t) {
     group.add_options()                                                                                        //
         ("backend", po::value(&s.backend)->value_name("NAME"), "cpu, cuda, reference or auto (default auto)")  //
         ("isa", po::value(&s.isa)->value_name("NAME"),
-         "amx (for int8), avx512, avx2, portable or auto: the same bits from each (default auto)")  //
+         "amx (for int8 and bf16-amx), avx512, avx2, portable or auto: the same bits from each (default auto)")  //
         ("numerics", po::value(&s.numerics)->value_name("MODE"),
          "exact: weights as stored, f32 activations and sums; bf16: weights and activations rounded to bf16 for "
-         "products; int8: codes of 8 bits with a scale for every 128 values, of both (default exact)")  //
+         "products; bf16-amx: the same in the order in which AMX sums; int8: codes of 8 bits with a scale for every "
+         "128 values, of both (default exact)")  //
         ("weights-as", po::value(&t.weights_as)->value_name("FORMAT"),
          "encode the matrices when they are loaded, the router's and the vocabulary's apart: f32, bf16, f16, fp8, "
          "int8, mxfp4 or nvfp4 (default: as stored)")  //
@@ -49,10 +50,11 @@ void add_sizes(po::options_description& group, JobSettings& s, Typed& t) {
         ("kv-memory", po::value(&t.kv_memory)->value_name("SIZE"),
          "KV pool of one rank, like 2GiB (default: a share of the memory that is free)")  //
         ("prefix-cache", po::value(&t.prefix_cache)->value_name("on|off"),
-         "keep KV blocks of common prefixes (default on)")                                                         //
-        ("max-rows", number(s.max_rows), "most rows (tokens) of one step of a data-parallel group (default 512)")  //
+         "keep KV blocks of common prefixes (default on)")                                                          //
+        ("max-rows", number(s.max_rows), "most rows (tokens) of one step of a data-parallel group (default 2048)")  //
         ("exchange-rows", number(s.exchange_rows),
-         "rows per round of the expert exchange between two ranks (default: max-rows)")  //
+         "rows per round of the expert exchange between two ranks (default: max-rows, or fewer among more than 4 "
+         "ranks)")  //
         ("threads", number(s.threads),
          "threads of one rank (default: OMP_NUM_THREADS, else its share of the cores it may run on)");
 }

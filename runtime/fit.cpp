@@ -54,9 +54,10 @@ std::int64_t shared_weight_bytes(const FitQuestion& question, const RankLayout& 
     return bytes / std::max(1, sharing);
 }
 
-// Codes of `rows` rows that a product reads: a byte per column, scales and padding.
+// `rows` rows as a product reads them: codes of a byte, scales and padding; or bf16, padded leaf by leaf.
 std::int64_t code_floats(const FitQuestion& question, std::int64_t rows, std::int64_t columns) {
-    return question.int8_products ? rows * (columns / 3 + 64) : 0;
+    if (question.products == Products::int8) return rows * (columns / 3 + 64);
+    return question.products == Products::bf16_tiles ? rows * (columns / 2 + kLeafCount * 16) : 0;
 }
 
 std::int64_t attention_buffer_floats(const FitQuestion& question, const RankLayout& layout, int tp_rank) {
@@ -90,7 +91,11 @@ std::int64_t expert_buffer_floats(const FitQuestion& question, const RankLayout&
     const std::int64_t rows = question.max_rows;
     const std::int64_t own = (rows + layout.tp - 1) / layout.tp;
     const std::int64_t arriving_max =
-        layout.stage_size() * std::min<std::int64_t>(own, layout.stage_size() == 1 ? own : question.exchange_rows);
+        layout.stage_size() *
+        std::min<std::int64_t>(own,
+                               layout.stage_size() == 1
+                                   ? own
+                                   : exchange_rows_of(question.exchange_rows, question.max_rows, layout.stage_size()));
     const std::int64_t local = experts_of(plan, share.ep_rank, share.ep).count();
     const std::int64_t grouped =
         std::min(arriving_max * std::min<std::int64_t>(local, plan.moe.top_k),
@@ -175,6 +180,12 @@ std::string what_suffices(const FitQuestion& question, int world, const ModelSha
 }
 
 }  // namespace
+
+int exchange_rows_of(int asked, int max_rows, int stage_size) {
+    constexpr int kArrivingRows = 8192;
+    constexpr int kLeastRows = 512;
+    return asked > 0 ? asked : std::min(max_rows, std::max(kLeastRows, kArrivingRows / stage_size));
+}
 
 RankMemory memory_needed(const FitQuestion& question, const RankLayout& layout) {
     RankMemory most;

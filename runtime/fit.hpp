@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/base/dtype.hpp"
+#include "kernels/ops.hpp"
 #include "parallel/rank_layout.hpp"
 #include "runtime/model/model_plan.hpp"
 #include "runtime/model/weight_plan.hpp"
@@ -26,16 +27,20 @@ struct FitQuestion {
     std::function<WeightBytes(const LayoutShare&)> weights;  // bytes that a rank of this share reads
     DType kv_dtype = DType::bf16;
     int kv_block_tokens = 1;
-    std::int64_t positions = 1;        // longest sequence
-    std::int64_t kv_memory_bytes = 0;  // pool asked for; 0: none
-    bool int8_products = false;        // blocks hold the codes of what they multiply
-    int max_rows = 512;
-    int exchange_rows = 512;
+    std::int64_t positions = 1;         // longest sequence
+    std::int64_t kv_memory_bytes = 0;   // pool asked for; 0: none
+    Products products = Products::f32;  // blocks hold what they multiply as codes or bf16
+    int max_rows = 2048;
+    int exchange_rows = 0;  // asked for; 0: not
     int threads = 1;
     int sharing_ranks = 1;  // neighbouring ranks that share copies of weights: those of a NUMA domain
     int ranks_per_node = 1;
     std::int64_t bytes_per_rank = 0;  // that a rank has
 };
+
+// Rows per round of the expert exchange between two ranks: as asked, else so many that 8,192 arrive at a rank at most,
+// but 512 in any case, since every round reads the experts' weights again.
+int exchange_rows_of(int asked, int max_rows, int stage_size);
 
 // The largest need of the ranks of one replica; world ranks of a node follow each other.
 RankMemory memory_needed(const FitQuestion& question, const RankLayout& layout);

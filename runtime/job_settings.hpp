@@ -43,9 +43,9 @@ struct JobSettings {
 
     // sizes
     std::int64_t kv_memory_bytes = 0;  // KV pool of one rank; 0: from the memory that is free
-    int max_rows = 512;                // rows of one step of one data-parallel group
-    int exchange_rows = 0;             // rows per round of the expert exchange between two ranks; 0: max_rows
-    int threads = 0;                   // 0: from the affinity mask
+    int max_rows = 2048;               // rows of one step of one data-parallel group
+    int exchange_rows = 0;  // rows per round of the expert exchange between two ranks; 0: exchange_rows_of (fit.hpp)
+    int threads = 0;        // 0: from the affinity mask
     bool prefix_cache = true;
 
     // around it

@@ -63,11 +63,11 @@ FitQuestion fit_question(const JobSetup& job, const JobSettings& settings, const
     question.plan = &job.plan;
     question.weights = weight_counter(job.plan, job.source, *job.ops);
     question.kv_dtype = settings.kv_dtype;
-    question.int8_products = job.ops->products == Products::int8;
+    question.products = job.ops->products;
     question.kv_block_tokens = kKvBlockTokens;
     question.kv_memory_bytes = settings.kv_memory_bytes;
     question.max_rows = settings.max_rows;
-    question.exchange_rows = settings.exchange_rows > 0 ? settings.exchange_rows : settings.max_rows;
+    question.exchange_rows = settings.exchange_rows;
     question.threads = job.stream.threads;
     question.ranks_per_node = session.node().ranks;
     question.bytes_per_rank = job.spots[0].memory_bytes;
@@ -193,7 +193,7 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
     }
 
     job.max_rows = settings.max_rows;
-    job.exchange_rows = settings.exchange_rows > 0 ? settings.exchange_rows : settings.max_rows;
+    job.exchange_rows = exchange_rows_of(settings.exchange_rows, settings.max_rows, job.layout.stage_size());
     job.positions = longest_sequence(job.input);
     const HeadShare heads = head_share(job.plan, job.place.tp_rank, job.layout.tp);
     job.kv_block_bytes = kv_block_bytes(

@@ -14,7 +14,7 @@ namespace {
 void round_tile_row(const float* x, std::int64_t columns, std::byte* to) {
     for (std::int64_t k = 0; k < kTileColumns; k += 16) {
         const std::int64_t left = columns - k;
-        const Vec16 values = left >= 16  ? Vec16::load(x + k)
+        const Vec16 values = left >= 16 ? Vec16::load(x + k)
                              : left > 0 ? Vec16::load_first(x + k, static_cast<int>(left))
                                         : Vec16::zero();
         cpu_avx512::Pairs16::store(values, reinterpret_cast<float*>(to + k * 2));

@@ -13,7 +13,7 @@ using cpu_avx512::Vec16;
 
 // Few rows are multiplied as AVX-512 does.
 struct Dot16 : cpu_avx512::Mxfp4Dot16 {
-    static constexpr std::int64_t kManyRows = 12;
+    static constexpr std::int64_t kManyRows = 6;
     static constexpr int kManyTileRows = argosy::cpu_amx::kTileRows;
     static bool many_rows_task(const ProductJob& job, const Int8Rows& x, const PanelBlock& block,
                                std::int64_t row_begin, std::int64_t row_end, FetchAhead ahead) {

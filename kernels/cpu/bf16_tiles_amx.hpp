@@ -120,6 +120,7 @@ template <int kRowTiles>
         std::int64_t left = part.columns;
         for (; left >= kTileColumns; left -= kTileColumns, rows += x.stride, weights += 16 * 64) {
             for (int line = 0; line < ahead.lines; ++line, ahead.next += 64) __builtin_prefetch(ahead.next, 0, 2);
+            if constexpr (kRowTiles == 1) fetch_weights_behind(weights);
             load_tile<kWeights>(weights);
             for_row_tiles<kRowTiles>([&]<int t>() {
                 load_tile<kRows>(rows + t * kTileBytes);
@@ -159,8 +160,7 @@ template <int kRowTiles>
     while (next_run(walk, spec, kRunTiles / kRowTiles, run, kTileColumns)) {
         const int tiles = tiles_of(run);
         RunRows run_rows{x.data + (tile * x.rows + row) * kTileRowBytes, x.rows * kTileRowBytes};
-        if (job.row_index != nullptr)
-            run_rows = gather_rows(x, tile, tiles, job.row_index + row, rows, space.gathered);
+        if (job.row_index != nullptr) run_rows = gather_rows(x, tile, tiles, job.row_index + row, rows, space.gathered);
         tile += tiles;
         for (int slot = 0; slot < block.slots; ++slot) {
             multiply_run<kRowTiles>(run, run_rows, block.panel[slot], space.sums, space.stack + slot * kSlotFloats,
@@ -183,7 +183,7 @@ template <int kRowTiles>
     const std::int64_t all = row_end - row_begin;
     const std::int64_t passes = (all + kPassRows - 1) / kPassRows;
     const std::int64_t tiles = job.weight[0].spec.k / kTileColumns;
-    if (ahead.next != nullptr && tiles > 0) {  // evenly over the task's tiles
+    if (ahead.next != nullptr && tiles > 0 && all > kTileRows) {  // evenly over the task's tiles
         const std::int64_t lines = (ahead.end - ahead.next + (ahead.then_end - ahead.then)) / 64;
         const std::int64_t steps = passes * block.slots * tiles;
         ahead.lines = static_cast<int>((lines + steps - 1) / steps);

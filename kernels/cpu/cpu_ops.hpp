@@ -18,8 +18,8 @@ const Ops& cpu_portable_bf16_ops();
 const Ops& cpu_avx2_bf16_ops();
 const Ops& cpu_avx512_bf16_ops();
 
-// The same with products of bf16 in the order of AMX's tiles (rule R12): emulated; and by AMX-BF16 itself, given to this
-// process, which needs AVX512-BF16 too.
+// The same with products of bf16 in the order of AMX's tiles (rule R12): emulated; and by AMX-BF16 itself, given to
+// this process, which needs AVX512-BF16 too.
 const Ops& cpu_portable_bf16_amx_ops();
 const Ops& cpu_avx2_bf16_amx_ops();
 const Ops& cpu_avx512_bf16_amx_ops();

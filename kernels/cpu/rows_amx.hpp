@@ -128,6 +128,7 @@ using RunSums = std::int32_t[kRunBlocks][kRowTiles][kTileInts];
 
 template <int kTiles, int kCodes0At, int kCodes1At, int kWeightsAt>
 [[gnu::always_inline]] inline void add_products(const ChunkRows& x, int tile, const std::byte* weights) {
+    if constexpr (kTiles == 1) fetch_weights_behind(weights);
     load_tile<kWeightsAt>(weights);
     load_tile<kCodes0At>(x.code[0][tile]);
     multiply_codes<kSums0, kCodes0At, kWeightsAt>();
@@ -273,7 +274,7 @@ inline void amx_pass(const ProductJob& job, const Int8Rows& x, const PanelBlock&
     std::memset(space.sums, 0, sizeof space.sums);
     const std::int64_t all = row_end - row_begin;
     const std::int64_t passes = (all + kPassRows - 1) / kPassRows;
-    if (ahead.next != nullptr) {  // evenly over the task's blocks
+    if (ahead.next != nullptr && all > kTileRows) {  // evenly over the task's blocks
         const std::int64_t blocks = passes * block.slots * x.shape.blocks;
         const std::int64_t lines = (ahead.end - ahead.next + (ahead.then_end - ahead.then)) / 64;
         ahead.lines = static_cast<int>((lines + blocks - 1) / blocks);

@@ -64,7 +64,7 @@ MachineSpeeds machine_speeds(const ClusterProfile& profile, std::string_view isa
                              bool several_nodes, std::string_view kind) {
     const int all = std::max(node_threads, threads);
     MachineSpeeds speeds;
-    const std::string_view f32_isa = isa == "amx" ? "avx512" : isa;  // tiles multiply codes alone
+    const std::string_view f32_isa = isa == "amx" ? "avx512" : isa;  // tiles multiply codes and bf16 alone
     speeds.gflops = part_of_cores(arithmetic_of(profile, f32_isa, "f32").gops, profile, threads, all);
     speeds.product_gops = part_of_cores(arithmetic_of(profile, isa, kind).gops, profile, threads, all);
     speeds.memory_gbytes_per_s = part_of_node(profile.read_gbytes, threads, all);

@@ -28,13 +28,14 @@ struct Bench {
         const Ops* ops = nullptr;
         double gops = 0;
     };
-    Mode f32, bf16, int8;
+    Mode f32, bf16, bf16_amx, int8;
     Stream stream;
     std::string word;
     double gbytes = 0;
 
     const Mode& mode(DType dtype) const {
         const bool codes = dtype == DType::int8 || dtype == DType::mxfp4_int8;
+        if (dtype == DType::bf16_tiles) return bf16_amx;
         return codes ? int8 : dtype == DType::bf16_pairs ? bf16 : f32;
     }
     const Ops& ops(DType dtype) const { return *mode(dtype).ops; }
@@ -228,13 +229,14 @@ void bench_sampler(const Bench& bench, const std::string& what, const SampleRow&
 }
 
 void run_all(const Bench& bench) {
-    for (const DType dtype : {DType::f32, DType::bf16, DType::bf16_pairs, DType::int8, DType::mxfp4_int8}) {
+    for (const DType dtype :
+         {DType::f32, DType::bf16, DType::bf16_pairs, DType::bf16_tiles, DType::int8, DType::mxfp4_int8}) {
         if (bench.mode(dtype).ops == nullptr) continue;
         for (const auto& [n, k] : {std::pair{1536, 1024}, std::pair{1024, 1024}}) {
             for (const int rows : {1, 4, 16, 64, 256, 512}) bench_product(bench, dtype, rows, n, k);
         }
         for (const int rows : {1, 4, 64}) bench_product(bench, dtype, rows, 32768, 1024);
-        for (const int rows_each : {1, 4, 8, 16, 64}) bench_experts(bench, dtype, rows_each);
+        for (const int rows_each : {1, 4, 8, 16, 24, 64}) bench_experts(bench, dtype, rows_each);
     }
     bench_attention(bench, "decode", 128, 1, 256);
     bench_attention(bench, "decode", 8, 1, 4096);
@@ -270,7 +272,7 @@ int run(int argc, char** argv) {
             word = argument;
         }
     }
-    const Ops& ops = select_backend("cpu", isa == "amx" ? "avx512" : isa);  // AMX multiplies int8 alone
+    const Ops& ops = select_backend("cpu", isa == "amx" ? "avx512" : isa);  // AMX multiplies codes and bf16 alone
     prepare_threads(stream.threads);
     const auto mode = [&](std::string_view numerics, ArithmeticKind kind) {
         for (const BackendEntry& entry : backends()) {
@@ -283,15 +285,17 @@ int run(int argc, char** argv) {
     const bool dots = ops.name == "cpu-avx512";  // elsewhere FMAs of f32 do the products of bf16
     Bench bench{.f32 = mode("exact", ArithmeticKind::f32),
                 .bf16 = mode("bf16", dots ? ArithmeticKind::bf16 : ArithmeticKind::f32),
+                .bf16_amx = mode("bf16-amx", ArithmeticKind::bf16),
                 .int8 = mode("int8", ArithmeticKind::int8),
                 .stream = stream,
                 .word = word};
     const Buffer memory = random_floats(kStreamBytes / 4);
     bench.gbytes = read_gbytes(memory.data(), kStreamBytes, stream.threads);
     fmt::print(
-        "{}, {} threads; their limits: {:.1f} GFLOP/s, {:.1f} of bf16 products, {:.0f} int8 Gop/s, {:.2f} GB/s from {} "
-        "MiB\n",
-        ops.name, stream.threads, bench.f32.gops, bench.bf16.gops, bench.int8.gops, bench.gbytes, kStreamBytes >> 20);
+        "{}, {} threads; their limits: {:.1f} GFLOP/s, {:.1f} of bf16 pairs, {:.1f} of bf16 tiles, {:.0f} int8 Gop/s, "
+        "{:.2f} GB/s from {} MiB\n",
+        ops.name, stream.threads, bench.f32.gops, bench.bf16.gops, bench.bf16_amx.gops, bench.int8.gops, bench.gbytes,
+        kStreamBytes >> 20);
     run_all(bench);
     return 0;
 }

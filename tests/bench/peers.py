@@ -121,6 +121,7 @@ def machine_limits(build, folder):
                    check=True, capture_output=True)
     profile = json.loads(path.read_text())
     best = {}
+    best["tiles"] = any(figures["kind"] == "bf16" and figures["isa"] == "amx" for figures in profile["arithmetic"])
     for figures in profile["arithmetic"]:
         best[figures["kind"]] = max(best.get(figures["kind"], 0), figures["gops"]["node"]["median"])
     return {**best, "dram": profile["read_gbytes"]["node"]["median"]}
@@ -138,6 +139,8 @@ def batch_row(args, row, peers, folder):
         options += ["--weights-as", weights]
     before = load()
     limits = machine_limits(args.build, folder)
+    if numerics == "bf16" and limits["tiles"]:
+        options[options.index("bf16")] = "bf16-amx"
     commands = [command for kind, command in args.peer_run if kind in row[5]]
     runs, measured = [], {command: [] for command in commands}
     for _ in range(args.runs):

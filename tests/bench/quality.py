@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What numerics and weight formats cost in quality: argosy bench --quality, for each pair of them.
 
-    quality.py BUILD [MODEL EVAL] [--numerics exact,bf16,int8] [--weights-as stored,fp8,int8,mxfp4,nvfp4]
+    quality.py BUILD [MODEL EVAL] [--numerics exact,bf16,bf16-amx,int8] [--weights-as stored,fp8,int8,mxfp4,nvfp4]
 
 Without MODEL and EVAL the demo model and its questions and texts.
 """
@@ -17,7 +17,7 @@ def main():
     parser.add_argument("build")
     parser.add_argument("model", nargs="?")
     parser.add_argument("eval", nargs="?", default="demo")
-    parser.add_argument("--numerics", default="exact,bf16,int8")
+    parser.add_argument("--numerics", default="exact,bf16,bf16-amx,int8")
     parser.add_argument("--weights-as", default="stored,fp8,int8,mxfp4,nvfp4")
     args = parser.parse_args()
     print(f"{'weights':<8} {'numerics':<8} {'solved':>9} {'perplexity':>10} {'tokens':>7}")

@@ -30,6 +30,7 @@ TEST_CASE("every backend has a full table or a reason, and all of one mode share
         REQUIRE(ops.name == entry.name);
         REQUIRE((ops.products == Products::int8) == (entry.numerics == "int8"));
         REQUIRE((ops.products == Products::bf16) == (entry.numerics == "bf16"));
+        REQUIRE((ops.products == Products::bf16_tiles) == (entry.numerics == "bf16-amx"));
         REQUIRE(ops.numerics_id == "cpu-" + std::string(entry.numerics) + "-1");
         REQUIRE(reference_of(ops).name == "reference");
         REQUIRE(reference_of(ops).products == ops.products);
@@ -38,14 +39,16 @@ TEST_CASE("every backend has a full table or a reason, and all of one mode share
                  ops.leaf_projection && ops.leaf_join && ops.route && ops.gate_up && ops.combine && ops.logits &&
                  ops.sample));
     }
-    for (const std::string_view numerics : {"exact", "bf16", "int8"}) {
+    for (const std::string_view numerics : {"exact", "bf16", "bf16-amx", "int8"}) {
         for (const std::string_view name : {"cpu-avx512", "cpu-avx2", "cpu-portable", "reference"}) {
             INFO(name << " " << numerics);
             REQUIRE(std::find(names.begin(), names.end(), std::pair{name, numerics}) != names.end());
         }
     }
-    REQUIRE(std::find(names.begin(), names.end(), std::pair<std::string_view, std::string_view>{"cpu-amx", "int8"}) !=
-            names.end());
+    for (const std::string_view numerics : {"int8", "bf16-amx"}) {
+        const std::pair<std::string_view, std::string_view> amx{"cpu-amx", numerics};
+        REQUIRE(std::find(names.begin(), names.end(), amx) != names.end());
+    }
     REQUIRE(std::find(names.begin(), names.end(), std::pair<std::string_view, std::string_view>{"cuda", "exact"}) !=
             names.end());
 }

@@ -1,5 +1,5 @@
-// Products of bf16 pairs (rule R11): order, rounding and zeros for denormals, one step at a time on every backend, and
-// how near they are to exact ones.
+// Products of bf16 in pairs (rule R11) and in the order of tiles (rule R12): order, rounding and zeros for denormals,
+// one step at a time on every backend, and how near they are to exact ones.
 #include <bit>
 #include <cmath>
 
@@ -23,8 +23,8 @@ float product(const Ops& ops, const Floats& x, const Floats& w) {
     return out;
 }
 
-void check(const Floats& x, const Floats& w, float expected) {
-    for (const Ops* ops : runnable_ops("bf16")) {
+void check(const Floats& x, const Floats& w, float expected, std::string_view numerics = "bf16") {
+    for (const Ops* ops : runnable_ops(numerics)) {
         INFO(ops->name << ": " << product(*ops, x, w) << " instead of " << expected);
         REQUIRE(std::bit_cast<std::uint32_t>(product(*ops, x, w)) == std::bit_cast<std::uint32_t>(expected));
     }
@@ -42,8 +42,10 @@ TEST_CASE("both sides are rounded to bf16, to nearest even, and what is no norma
                                          {0x1p-149F, 0.0F}}) {
         CHECK(std::bit_cast<std::uint32_t>(decode_bf16(encode_bf16_pairs(value))) ==
               std::bit_cast<std::uint32_t>(rounded));
-        check({value, 0}, {1, 0}, rounded + 0.0F);  // the chain begins with +0
-        check({1, 0}, {value, 0}, rounded + 0.0F);
+        for (const std::string_view numerics : {"bf16", "bf16-amx"}) {
+            check({value, 0}, {1, 0}, rounded + 0.0F, numerics);  // the chain begins with +0
+            check({1, 0}, {value, 0}, rounded + 0.0F, numerics);
+        }
     }
 }
 
@@ -56,6 +58,27 @@ TEST_CASE("of a pair the later column comes first, each rounded once") {
     check({0x1p12F, 0x1p12F, 1, 1}, {-0x1p12F, 0x1p12F, 1, 0}, 1.0F);
     // An odd last column stands alone.
     check({1, 2, 3}, {5, 7, 11}, 52.0F);
+}
+
+TEST_CASE("of 32 columns the even ones are one chain and the odd ones another, which join before the sum so far") {
+    const auto check_tiles = [](const Floats& x, const Floats& w, float expected) {
+        check(x, w, expected, "bf16-amx");
+    };
+    const float large = 0x1p12F;                                     // its square takes a 1 in, and away
+    check_tiles({large, 1, large, 0}, {large, 1, -large, 0}, 1.0F);  // even: 0, odd: 1
+    check_tiles({large, 0, 1, 0, large}, {large, 0, 1, 0, -large}, 0.0F);
+    check_tiles({1, large, 0, 0, 0, large}, {1, large, 0, 0, 0, -large}, 1.0F);
+    check_tiles({large, large, 1, 0}, {large, -large, 1, 0}, 0.0F);  // the even chain has lost its 1
+    // Column 32 begins anew: 2^24 and 1 are added only then.
+    Floats x(66, 0.0F), w(66, 0.0F);
+    x[0] = w[0] = large;
+    x[32] = w[32] = x[65] = w[65] = 1;
+    check_tiles(x, w, 0x1p24F);  // + 1 and + 1, each rounded off
+    x[33] = w[33] = 1;
+    check_tiles(x, w, 0x1p24F + 4);  // + 2, then + 1, which is halfway and goes to the even
+    x[64] = large;
+    w[64] = -large;
+    check_tiles(x, w, 3.0F);  // (2^24 + 2) + (-2^24 + 1)
 }
 
 TEST_CASE("a sum below the smallest normal f32, after rounding to 24 bits, is a zero of its sign") {
@@ -81,12 +104,12 @@ TEST_CASE("far from the small ones nothing is flushed, and overflow is an infini
     check({-0x1p100F, 0}, {0x1p100F, 0}, -INFINITY);
 }
 
-TEST_CASE("random pairs of all sizes give the reference's bits on every backend") {
+void check_random(std::string_view numerics, int k_most, int rounds) {
     Random random(5);
-    const Ops& reference = select_backend("reference", "auto", "bf16");
+    const Ops& reference = select_backend("reference", "auto", numerics);
     int zeros = 0;
-    for (int round = 0; round < 3000; ++round) {
-        const int n = 33, k = random.between(1, 9);
+    for (int round = 0; round < rounds; ++round) {
+        const int n = 33, k = random.between(1, k_most);
         const auto any = [&] {
             const float sign = random.between(0, 1) == 0 ? 1.0F : -1.0F;
             return sign * std::ldexp(1.0F + static_cast<float>(random.between(0, 255)) / 256.0F,
@@ -96,31 +119,40 @@ TEST_CASE("random pairs of all sizes give the reference's bits on every backend"
         for (int i = 0; i < k; ++i) x.push_back(any());
         for (int i = 0; i < n * k; ++i) w.push_back(any());
         const Stored weights = stored(w, DType::f32);
-        const MatrixSpec spec{n, k, DType::bf16_pairs, {}};
+        const MatrixSpec spec{n, k, kept_as(reference, DType::f32), {}};
         const auto run = [&](const Ops& ops) {
             const Packed packed = pack(ops, spec, weights, k);
             Floats out(n);
-            ops.logits({1, x.data(), packed.matrix, out.data(), n, nullptr}, {});
+            Scratch scratch(ops, spec, 1);
+            ops.logits({1, x.data(), packed.matrix, out.data(), n, scratch.data()}, {});
             return out;
         };
         const Floats expected = run(reference);
         for (const float value : expected) zeros += value == 0 ? 1 : 0;
-        for (const Ops* ops : runnable_ops("bf16")) {
-            INFO(ops->name << ", round " << round);
+        for (const Ops* ops : runnable_ops(numerics)) {
+            INFO(numerics << ", " << ops->name << ", round " << round);
             REQUIRE(same_bits(run(*ops), expected));
         }
     }
-    CHECK(zeros > 1000);  // flushed ones
+    CHECK(zeros > rounds / 3);  // flushed ones
 }
 
-TEST_CASE("bf16 products are near the exact ones") {
+TEST_CASE("random pairs of all sizes give the reference's bits on every backend") {
+    check_random("bf16", 9, 3000);
+    check_random("bf16-amx", 9, 2000);
+    check_random("bf16-amx", 70, 600);
+}
+
+void check_near(std::string_view numerics) {
     const int n = 70, k = 600;
     const Stored weights = random_weights(11, n, k, DType::bf16);
     const Floats x = Random(12).reals(k, -2, 2);
-    const Ops& ops = select_backend("cpu", "auto", "bf16");
-    const Packed packed = pack(ops, {n, k, DType::bf16_pairs, {}}, weights, k);
+    const Ops& ops = select_backend("cpu", "auto", numerics);
+    const MatrixSpec spec{n, k, kept_as(ops, DType::f32), {}};
+    const Packed packed = pack(ops, spec, weights, k);
+    Scratch scratch(ops, spec, 1);
     Floats out(n);
-    ops.logits({1, x.data(), packed.matrix, out.data(), n, nullptr}, {});
+    ops.logits({1, x.data(), packed.matrix, out.data(), n, scratch.data()}, {});
     double error = 0, size = 0;
     for (int i = 0; i < n; ++i) {
         double exact = 0;
@@ -130,6 +162,10 @@ TEST_CASE("bf16 products are near the exact ones") {
     }
     CHECK(std::sqrt(error / size) < 0.003);  // an activation is off by 2^-9 at most
     CHECK(error > 0);
+}
+
+TEST_CASE("bf16 products are near the exact ones") {
+    for (const std::string_view numerics : {"bf16", "bf16-amx"}) check_near(numerics);
 }
 
 }  // namespace

@@ -85,6 +85,25 @@ constexpr Golden kBf16[] = {
     {"sample adjusted", 0xa8217e8f9c329883},
 };
 
+constexpr std::string_view kBf16AmxId = "cpu-bf16-amx-1";
+constexpr Golden kBf16Amx[] = {
+    {"embed", 0x0c08c8cc77080df7},
+    {"rms_norm", 0x43e82d8bbadc0e46},
+    {"qkv bf16", 0x4d9d5c9edf87fe6c},
+    {"attention bf16", 0x6f1c64813f01b1f2},
+    {"qkv f32", 0x4d9d5c9edf87fe6c},
+    {"attention f32", 0x24e2d4b02fb4faba},
+    {"route", 0xe4437667c528ae99},
+    {"gate_up", 0xf3913eba9d28df1e},
+    {"leaf_projection", 0x3018352628058660},
+    {"combine", 0x0ef9cbceba19dbb8},
+    {"leaf_join", 0xf8b0780351b70c2a},
+    {"logits", 0xef9ff177d7d319a1},
+    {"logits of 700 columns", 0x45bbcd2d4fac07e4},
+    {"sample", 0x8805f37d55a887a4},
+    {"sample adjusted", 0xaf60fa98d6db9472},
+};
+
 // The computation. Every op takes what the one before gave where their shapes meet.
 std::vector<Golden> compute(const Ops& ops) {
     std::vector<Golden> out;
@@ -234,6 +253,7 @@ void check_golden(std::string_view numerics, std::string_view id, std::span<cons
 TEST_CASE("golden: the bits of every op are those of this numerics_id") {
     check_golden("exact", kExactId, kExact);
     check_golden("bf16", kBf16Id, kBf16);
+    check_golden("bf16-amx", kBf16AmxId, kBf16Amx);
     check_golden("int8", kInt8Id, kInt8);
 }
 

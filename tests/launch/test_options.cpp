@@ -64,7 +64,7 @@ TEST_CASE("mistakes name the option and what to do") {
     CHECK_THAT(complaint({"--tp", "many"}), Contains("tp"));
     CHECK_THAT(complaint({"--tp", "9"}), Contains("--tp is 9"));
     CHECK_THAT(complaint({"--pp", "2"}), Contains("one pipeline stage"));
-    CHECK_THAT(complaint({"--numerics", "int4"}), Contains("must be one of exact, bf16, int8"));
+    CHECK_THAT(complaint({"--numerics", "int4"}), Contains("must be one of exact, bf16, bf16-amx, int8"));
     CHECK_THAT(complaint({"--record", "logit"}), Contains("logits, hidden, router"));
     CHECK_THAT(complaint({"--prefix-cache", "maybe"}), Contains("write on or off"));
     CHECK_THAT(complaint({"--ledger", "maybe"}), Contains("must be one of on, off, measure"));

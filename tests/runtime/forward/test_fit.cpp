@@ -80,10 +80,23 @@ TEST_CASE("a rank needs its weights, the KV of the longest sequence in blocks, a
     const std::int64_t least = 4 * (3 * 1024 + 4 * (2048 + 1024));  // stream, normed, projected; 4 experts' values
     CHECK(row_bytes > least);
     CHECK(row_bytes < 4 * least);
-    question.int8_products = true;
+    question.products = Products::int8;
     const std::int64_t with_codes = (buffers(2048) - buffers(1024)) / 1024;
     CHECK(with_codes >= row_bytes + 2 * 1024);  // a byte per column of what attention and experts multiply
     CHECK(with_codes < row_bytes + row_bytes / 2);
+    question.products = Products::bf16_tiles;
+    const std::int64_t with_tiles = (buffers(2048) - buffers(1024)) / 1024;
+    CHECK(with_tiles >= row_bytes + 2 * 2 * 1024);
+    CHECK(with_tiles < 2 * row_bytes);
+    question.products = Products::f32;
+
+    // Few ranks exchange whole steps at once, many so much that what arrives stays in bounds.
+    CHECK(exchange_rows_of(0, 2048, 1) == 2048);
+    CHECK(exchange_rows_of(0, 2048, 4) == 2048);
+    CHECK(exchange_rows_of(0, 2048, 8) == 1024);
+    CHECK(exchange_rows_of(0, 2048, 64) == 512);
+    CHECK(exchange_rows_of(0, 100, 64) == 100);
+    CHECK(exchange_rows_of(3, 2048, 64) == 3);
 }
 
 TEST_CASE("copies that neighbours share count once") {
