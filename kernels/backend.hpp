@@ -22,9 +22,12 @@ struct BackendEntry {
 std::vector<BackendEntry> backends();
 
 // `backend` is "auto", "cpu", "reference" or "cuda"; `isa` is "auto", "amx", "avx512", "avx2" or "portable" and matters
-// for the CPU only; `numerics` is "exact", "bf16", "bf16-amx" or "int8". Error(usage) when the name is unknown (with the nearest
-// one) or cannot run here (with the reason and what can).
+// for the CPU only; `numerics` is "exact", "bf16", "bf16-amx" or "int8". Error(usage) when the name is unknown (with
+// the nearest one) or cannot run here (with the reason and what can).
 const Ops& select_backend(std::string_view backend, std::string_view isa, std::string_view numerics = "exact");
+
+// Which of the two orders of bf16 this machine's instructions have, where these ops have the other; else "".
+std::string bf16_advice(const Ops& ops);
 
 // The plain backend of the same numerics.
 const Ops& reference_of(const Ops& ops);

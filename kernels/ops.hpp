@@ -22,7 +22,7 @@ namespace argosy {
 struct MatrixSpec {
     std::int64_t n = 0;        // outputs: rows of the checkpoint's [out, in] matrix
     std::int64_t k = 0;        // inputs: columns of it
-    DType dtype = DType::f32;  // how weights are kept: f32, bf16; or for rules R11, R12 and R9 (see below)
+    DType dtype = DType::f32;  // how weights are kept: f32, bf16, or for another arithmetic what kept_as says
     LeafCut cut;  // cut.count == 0: one chain over k; else leaves, and the output is the value of their subtree
     bool operator==(const MatrixSpec&) const = default;
 };

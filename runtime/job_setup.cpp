@@ -214,6 +214,8 @@ std::string describe(const JobSetup& job, const MpiSession& session) {
                         session.node_count());
     text += fmt::format("backend   {}, numerics {}, {} threads per rank, {} cores for {} ranks on this node\n",
                         job.ops->name, job.ops->numerics_id, job.stream.threads, node.cores_all, node.ranks);
+    if (const std::string advice = bf16_advice(*job.ops); !advice.empty())
+        text += fmt::format("advice    {}\n", advice);
     text += fmt::format("memory    weights {:.1f} MiB on this rank, KV pool {} blocks of {} tokens = {:.1f} MiB\n",
                         static_cast<double>(job.weight_bytes) / 1048576.0, job.kv_blocks, kKvBlockTokens,
                         static_cast<double>(job.kv_blocks * job.kv_block_bytes) / 1048576.0);

@@ -260,7 +260,16 @@ TEST_CASE("the plan of a dry run maps ranks to cores and memory, and says whethe
     CHECK(plan.status == 0);
     CHECK_THAT(plan.out, Contains("placement") && Contains("NUMA domain") && Contains("fit       fits: needs") &&
                              Contains("layout    replicas 2"));
-    CHECK_THAT(plan.out, !Contains("tok/s"));
+    CHECK_THAT(plan.out, !Contains("tok/s") && !Contains("advice"));
+
+    // Of the two orders of bf16 one is not this CPU's.
+    int advised = 0;
+    for (const std::string numerics : {"bf16", "bf16-amx"}) {
+        const ProgramResult other = run(bench(temp.path(), "--dry-run --numerics " + numerics), 1);
+        CHECK(other.status == 0);
+        advised += Contains("advice    This CPU").match(other.out) ? 1 : 0;
+    }
+    CHECK(advised == 1);
 
     // 40 billion parameters in 64 experts per layer, from a config.json alone.
     json large = small_config();
