@@ -47,18 +47,10 @@ Bf16Rows round_rows(const float* x, int rows, const MatrixSpec& spec, std::byte*
 // multiplied as AVX-512 does.
 void run_tile_product(const ProductJob& job, int x_rows, std::byte* scratch, const Stream& stream) {
     const MatrixSpec& spec = job.weight[0].spec;
-    const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
-    if (rows == 0 || spec.n == 0) return;
     const int last = last_pairs(spec);
     if (last < 0) return run_product<Vec16, EmulatedTiles16<Vec16>>(job, stream);
     const Bf16Rows x = round_rows(job.x, x_rows, spec, scratch, stream);
-    const ProductCut cut = product_cut(spec, job.up != nullptr, job.groups, rows, stream.threads, kTileRows);
-    const std::int64_t tasks = job.groups * cut.panel_blocks * cut.row_blocks;
-    parallel_tasks_ahead(stream, tasks, [&](std::int64_t index, std::int64_t next) {
-        const ProductTask task = product_task_at(job, cut, index);
-        if (task.row_begin == task.row_end) return;
-        FetchAhead ahead;
-        if (next < tasks) ahead = panels_to_fetch(job, task, product_task_at(job, cut, next));
+    for_product_tasks(job, kTileRows, stream, [&](const ProductTask& task, const FetchAhead& ahead) {
         tile_task(job, x, panel_block(job, task), last, task.row_begin, task.row_end, ahead);
     });
 }
@@ -66,13 +58,7 @@ void run_tile_product(const ProductJob& job, int x_rows, std::byte* scratch, con
 void plain_product(const WeightMatrix& weight, int rows, const float* x, float* out, std::int64_t out_stride,
                    std::byte* scratch, const Stream& stream) {
     const std::int32_t group_begin[2] = {0, rows};
-    ProductJob job;
-    job.group_begin = group_begin;
-    job.weight = &weight;
-    job.x = x;
-    job.out = out;
-    job.out_stride = out_stride;
-    run_tile_product(job, rows, scratch, stream);
+    run_tile_product(plain_job(weight, group_begin, x, out, out_stride), rows, scratch, stream);
 }
 
 void tile_qkv_op(const QkvArgs& args, const Stream& stream) {

@@ -12,12 +12,8 @@ template <class V, class D>
 static void int8_plain_product(const WeightMatrix& weight, int rows, const float* x, float* out,
                                std::int64_t out_stride, std::byte* scratch, const Stream& stream) {
     const std::int32_t group_begin[2] = {0, rows};
-    ProductJob job;
-    job.group_begin = group_begin;
-    job.weight = &weight;
-    job.out = out;
-    job.out_stride = out_stride;
-    run_int8_product<V, D>(job, quantise_rows<V>(x, rows, weight.spec, scratch, stream), stream);
+    run_int8_product<V, D>(plain_job(weight, group_begin, nullptr, out, out_stride),
+                           quantise_rows<V>(x, rows, weight.spec, scratch, stream), stream);
 }
 
 template <class V, class D>

@@ -83,19 +83,12 @@ static void decode_panels(const MatrixSpec& spec, const Int8Rows& x, PanelBlock&
 template <class V, class D>
 static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Stream& stream) {
     const MatrixSpec& spec = job.weight[0].spec;
-    const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
-    if (rows == 0 || spec.n == 0) return;
     int tile_rows = D::kTileRows;
     if constexpr (requires { D::kManyRows; }) {
+        const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
         if (rows >= D::kManyRows * job.groups) tile_rows = D::kManyTileRows;
     }
-    const ProductCut cut = product_cut(spec, job.up != nullptr, job.groups, rows, stream.threads, tile_rows);
-    const std::int64_t tasks = job.groups * cut.panel_blocks * cut.row_blocks;
-    parallel_tasks_ahead(stream, tasks, [&](std::int64_t index, std::int64_t next) {
-        const ProductTask task = product_task_at(job, cut, index);
-        if (task.row_begin == task.row_end) return;
-        FetchAhead ahead;
-        if (next < tasks) ahead = panels_to_fetch(job, task, product_task_at(job, cut, next));
+    for_product_tasks(job, tile_rows, stream, [&](const ProductTask& task, const FetchAhead& ahead) {
         PanelBlock block = panel_block(job, task);
         if (spec.dtype == DType::mxfp4_int8) {
             if constexpr (requires { D::kFewRows; }) {

@@ -110,21 +110,29 @@ ARGOSY_INLINE FetchAhead panels_to_fetch(const ProductJob& job, const ProductTas
     return ahead;
 }
 
-// With Pairs, products of bf16; void: of f32, with weights as they are kept.
-template <class V, class Pairs = void>
-static void run_product(const ProductJob& job, const Stream& stream) {
+// Calls body(task, ahead) for every task that has rows; ahead: the panels that the same thread works on next.
+template <class Body>
+static void for_product_tasks(const ProductJob& job, int tile_rows, const Stream& stream, const Body& body) {
     const MatrixSpec& spec = job.weight[0].spec;
     const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
     if (rows == 0 || spec.n == 0) return;
-    const bool paired = job.up != nullptr;
-    const ProductCut cut = product_cut(spec, paired, job.groups, rows, stream.threads, V::kTileRows);
+    const ProductCut cut = product_cut(spec, job.up != nullptr, job.groups, rows, stream.threads, tile_rows);
     const std::int64_t tasks = job.groups * cut.panel_blocks * cut.row_blocks;
     parallel_tasks_ahead(stream, tasks, [&](std::int64_t index, std::int64_t next) {
         const ProductTask task = product_task_at(job, cut, index);
         if (task.row_begin == task.row_end) return;
-        const PanelBlock block = panel_block(job, task);
         FetchAhead ahead;
         if (next < tasks) ahead = panels_to_fetch(job, task, product_task_at(job, cut, next));
+        body(task, ahead);
+    });
+}
+
+// With Pairs, products of bf16; void: of f32, with weights as they are kept.
+template <class V, class Pairs = void>
+static void run_product(const ProductJob& job, const Stream& stream) {
+    const MatrixSpec& spec = job.weight[0].spec;
+    for_product_tasks(job, V::kTileRows, stream, [&](const ProductTask& task, const FetchAhead& ahead) {
+        const PanelBlock block = panel_block(job, task);
         if constexpr (!std::is_void_v<Pairs>) {
             product_task<V, PanelPairs<Pairs>>(job, spec, block, task.row_begin, task.row_end, ahead);
         } else if (spec.dtype == DType::bf16) {
@@ -135,18 +143,23 @@ static void run_product(const ProductJob& job, const Stream& stream) {
     });
 }
 
-// A plain product of one matrix: out[m][n], row stride out_stride floats.
-template <class V, class Pairs = void>
-static void run_plain_product(const WeightMatrix& weight, int rows, const float* x, float* out, std::int64_t out_stride,
-                              const Stream& stream) {
-    const std::int32_t group_begin[2] = {0, rows};
+// A plain product of one matrix: out[m][n], row stride out_stride floats; group_begin is {0, rows}.
+ARGOSY_INLINE ProductJob plain_job(const WeightMatrix& weight, const std::int32_t (&group_begin)[2], const float* x,
+                                   float* out, std::int64_t out_stride) {
     ProductJob job;
     job.group_begin = group_begin;
     job.weight = &weight;
     job.x = x;
     job.out = out;
     job.out_stride = out_stride;
-    run_product<V, Pairs>(job, stream);
+    return job;
+}
+
+template <class V, class Pairs = void>
+static void run_plain_product(const WeightMatrix& weight, int rows, const float* x, float* out, std::int64_t out_stride,
+                              const Stream& stream) {
+    const std::int32_t group_begin[2] = {0, rows};
+    run_product<V, Pairs>(plain_job(weight, group_begin, x, out, out_stride), stream);
 }
 
 }  // namespace argosy
