@@ -34,18 +34,9 @@ constexpr int kTileFloats = kTileRows * kPanelOutputs;
 // of 32 in the last two.
 enum Tile { kSums0, kSums1, kSums2, kSums3, kRows, kWeights, kLastRows, kLastWeights };
 
-// Pairs of columns that leaves have beyond multiples of 32 columns: the one number that is not 0, 0 if there is none,
-// -1 if there are several.
+// Pairs of columns that leaves have beyond multiples of 32 columns.
 inline int last_pairs(const MatrixSpec& spec) {
-    int last = 0;
-    for (int i = 0; i < leaf_parts(spec); ++i) {
-        const std::int64_t columns = leaf_part_begin(spec, i + 1) - leaf_part_begin(spec, i);
-        const int pairs = static_cast<int>((columns % kTileColumns + 1) / 2);
-        if (pairs == 0) continue;
-        if (last != 0 && last != pairs) return -1;
-        last = pairs;
-    }
-    return last;
+    return common_tail(spec, [](std::int64_t columns) { return (columns % kTileColumns + 1) / 2; });
 }
 
 inline void shape_tiles(int last_pairs) {

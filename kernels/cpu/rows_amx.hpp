@@ -35,18 +35,9 @@ constexpr int kTileInts = kTileRows * kPanelOutputs;
 // Tile registers: the sums of both tiles of rows, their codes, the panel's; codes beyond multiples of 64 in the last.
 enum Tile { kSums0, kSums1, kCodes0, kCodes1, kWeights, kTailCodes0, kTailCodes1, kTailWeights };
 
-// Codes that blocks of a matrix have beyond multiples of 64: the one number that is not 0, 0 if there is none, -1 if
-// there are several.
+// Codes that blocks of a matrix have beyond multiples of 64.
 inline int tail_codes(const MatrixSpec& spec) {
-    int tail = 0;
-    for (int i = 0; i < leaf_parts(spec); ++i) {
-        const std::int64_t columns = leaf_part_begin(spec, i + 1) - leaf_part_begin(spec, i);
-        const int codes = static_cast<int>(int8_padded(columns) % kTileCodes);
-        if (codes == 0) continue;
-        if (tail != 0 && tail != codes) return -1;
-        tail = codes;
-    }
-    return tail;
+    return common_tail(spec, [](std::int64_t columns) { return int8_padded(columns) % kTileCodes; });
 }
 
 // A chunk's part of up to 32 rows. Tile t of a block holds its codes 64 t to 64 t + 63.

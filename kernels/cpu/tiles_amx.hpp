@@ -5,9 +5,24 @@
 #include <cstdint>
 
 #include "kernels/base/amx_tile_shapes.hpp"
+#include "kernels/cpu/panels.hpp"
 
 namespace argosy::cpu_amx {
 namespace {
+
+// What leaves have beyond whole tiles, for which there is one more shape: the one number other than 0 that
+// `tail(columns)` gives for a leaf; 0 if there is none, -1 if there are several.
+template <class Tail>
+inline int common_tail(const MatrixSpec& spec, const Tail& tail) {
+    int common = 0;
+    for (int i = 0; i < leaf_parts(spec); ++i) {
+        const auto here = static_cast<int>(tail(leaf_part_begin(spec, i + 1) - leaf_part_begin(spec, i)));
+        if (here == 0) continue;
+        if (common != 0 && common != here) return -1;
+        common = here;
+    }
+    return common;
+}
 
 inline void set_shape(AmxTileShapes& shapes, int tile, int rows, int row_bytes) {
     const bool used = rows > 0 && row_bytes > 0;
