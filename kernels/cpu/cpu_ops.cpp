@@ -1,9 +1,12 @@
 // The CPU backend's tables, put together from what each instruction set contributes.
 #include "kernels/cpu/cpu_ops.hpp"
 
+#include <algorithm>
+
 #include "kernels/base/error.hpp"
 #include "kernels/base/numerics_id.hpp"
 #include "kernels/cpu/bf16_rows.hpp"
+#include "kernels/cpu/code_tiles.hpp"
 #include "kernels/cpu/generic/attention_limits.hpp"
 #include "kernels/cpu/int8_blocks.hpp"
 #include "kernels/cpu/isa_parts.hpp"
@@ -42,6 +45,13 @@ Ops make_ops(std::string_view name, AddPart products, AddPart attention, AddPart
 std::size_t int8_scratch_bytes(const MatrixSpec& spec, std::int64_t rows, int threads) {
     const std::int64_t decoded = spec.dtype == DType::mxfp4_int8 ? threads * decoded_bytes(spec) : 0;
     return static_cast<std::size_t>(rows * int8_row_shape(spec).row_bytes + decoded);
+}
+
+// Of whichever way rows are kept: as records, or as tiles of codes.
+std::size_t int8_tile_scratch_bytes(const MatrixSpec& spec, std::int64_t rows, int threads) {
+    const std::int64_t decoded = spec.dtype == DType::mxfp4_int8 ? threads * decoded_bytes(spec) : 0;
+    const auto tiles = static_cast<std::size_t>(code_tile_shape(spec, rows).bytes + decoded);
+    return std::max(tiles, int8_scratch_bytes(spec, rows, threads));
 }
 
 std::size_t bf16_scratch_bytes(const MatrixSpec& spec, std::int64_t rows, int) {
@@ -150,6 +160,7 @@ const Ops& cpu_amx_int8_ops() {
     static const Ops ops = [] {
         Ops amx = with_int8_products(cpu_avx512_ops(), cpu_amx::add_int8_products);
         amx.name = "cpu-amx";
+        amx.product_scratch_bytes = int8_tile_scratch_bytes;
         return amx;
     }();
     return ops;

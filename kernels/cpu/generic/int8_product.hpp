@@ -65,11 +65,11 @@ template <class V, class D>
     }
 }
 
-// The panels of a task from now on stand decoded, where this thread keeps such.
+// The panels of a task from now on stand decoded, where this thread keeps such; decoded: [threads] times decoded_bytes.
 template <class D>
-static void decode_panels(const MatrixSpec& spec, const Int8Rows& x, PanelBlock& block) {
+static void decode_panels(const MatrixSpec& spec, std::byte* decoded, PanelBlock& block) {
     static_assert(kDecodedPanels == kSlotsMax);
-    std::byte* to = x.decoded + omp_get_thread_num() * decoded_bytes(spec);
+    std::byte* to = decoded + omp_get_thread_num() * decoded_bytes(spec);
     const std::int64_t bytes = panel_bytes(decoded_spec(spec));
     for (int slot = 0; slot < block.slots; ++slot, to += bytes) {
         decode_panel<D>(spec, block.panel[slot], to);
@@ -77,18 +77,12 @@ static void decode_panels(const MatrixSpec& spec, const Int8Rows& x, PanelBlock&
     }
 }
 
-// A dot product whose instruction set multiplies tiles brings `many_rows_task`, for tasks of at least kManyRows rows,
-// best multiples of kManyTileRows; one that multiplies mxfp4 without decoding it first, `few_rows_task`, for tasks of
-// at most kFewRows rows.
+// A dot product whose instruction set multiplies mxfp4 without decoding it first brings `few_rows_task`, for tasks of at
+// most kFewRows rows.
 template <class V, class D>
 static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Stream& stream) {
     const MatrixSpec& spec = job.weight[0].spec;
-    int tile_rows = D::kTileRows;
-    if constexpr (requires { D::kManyRows; }) {
-        const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
-        if (rows >= D::kManyRows * job.groups) tile_rows = D::kManyTileRows;
-    }
-    for_product_tasks(job, tile_rows, stream, [&](const ProductTask& task, const FetchAhead& ahead) {
+    for_product_tasks(job, D::kTileRows, stream, [&](const ProductTask& task, const FetchAhead& ahead) {
         PanelBlock block = panel_block(job, task);
         if (spec.dtype == DType::mxfp4_int8) {
             if constexpr (requires { D::kFewRows; }) {
@@ -98,12 +92,7 @@ static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Str
                     return;
                 }
             }
-            decode_panels<D>(spec, x, block);
-        }
-        if constexpr (requires { D::kManyRows; }) {
-            if (task.row_end - task.row_begin >= D::kManyRows &&
-                D::many_rows_task(job, x, block, task.row_begin, task.row_end, ahead))
-                return;
+            decode_panels<D>(spec, x.decoded, block);
         }
         int8_product_task<V, D>(job, x, block, task.row_begin, task.row_end, ahead);
     });

@@ -15,9 +15,9 @@ template <class V>
     return left >= 16 ? V::load(x) : V::load_first(x, left);
 }
 
-// One block: its codes from `code` on, scale and correction. Writes whole vectors of 16 codes, zeros behind the last.
-template <class V>
-[[gnu::always_inline]] static inline void quantise_block(const float* x, int count, std::int8_t* code, float* scale,
+// One block: 16 codes at a time to code_at(0), code_at(16), ..., zeros behind the last, and scale and correction.
+template <class V, class CodeAt>
+[[gnu::always_inline]] static inline void quantise_block(const float* x, int count, const CodeAt& code_at, float* scale,
                                                          std::int32_t* correction) {
     V largest = V::zero();
     for (int i = 0; i < count; i += 16) {
@@ -30,7 +30,7 @@ template <class V>
     V sum = V::zero();
     for (int i = 0; i < count; i += 16) {
         const V shifted = vadd(vmul(load_up_to<V>(x + i, count - i), inverse), shift);
-        store_low_bytes(shifted, code + i);
+        store_low_bytes(shifted, code_at(i));
         sum = vadd(sum, vsub(shifted, shift));
     }
     const float all = sum_lanes(sum);  // an integer of at most 127 * 128, so exact in any order
@@ -47,7 +47,8 @@ static void quantise_row(const float* x, const MatrixSpec& spec, const Int8RowSh
         const std::int64_t end = leaf_part_begin(spec, i + 1);
         for (std::int64_t k = leaf_part_begin(spec, i); k < end; k += kInt8Block) {
             const int count = static_cast<int>(end - k < kInt8Block ? end - k : kInt8Block);
-            quantise_block<V>(x + k, count, code, scale++, correction++);
+            const auto code_at = [&](int i) { return code + i; };
+            quantise_block<V>(x + k, count, code_at, scale++, correction++);
             code += int8_padded(count);
         }
     }
