@@ -45,13 +45,19 @@ Bf16Rows round_rows(const float* x, int rows, const MatrixSpec& spec, std::byte*
 
 // job.x has x_rows rows. Matrices whose leaves end in several ways, for which there are too few tile registers, are
 // multiplied as AVX-512 does.
-void run_tile_product(const ProductJob& job, int x_rows, std::byte* scratch, const Stream& stream) {
+template <class Finish = NoFinish>
+void run_tile_product(const ProductJob& job, int x_rows, std::byte* scratch, const Stream& stream,
+                      const Finish& finish = {}) {
     const MatrixSpec& spec = job.weight[0].spec;
     const int last = last_pairs(spec);
-    if (last < 0) return run_product<Vec16, EmulatedTiles16<Vec16>>(job, stream);
+    if (last < 0) return run_product<Vec16, EmulatedTiles16<Vec16>>(job, stream, finish);
     const Bf16Rows x = round_rows(job.x, x_rows, spec, scratch, stream);
-    for_product_tasks(job, kTileRows, stream, [&](const ProductTask& task, const FetchAhead& ahead) {
-        tile_task(job, x, panel_block(job, task), last, task.row_begin, task.row_end, ahead);
+    for_product_tasks(job, kTileRows, stream, [&](const ProductTask& task, const FetchAhead& next) {
+        const PanelBlock block = panel_block(job, task);
+        run_task(job, task, next, kPassRows, finish,
+                 [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {
+                     tile_task(part, x, block, last, begin, end, ahead);
+                 });
     });
 }
 
@@ -62,8 +68,9 @@ void plain_product(const WeightMatrix& weight, int rows, const float* x, float* 
 }
 
 void tile_qkv_op(const QkvArgs& args, const Stream& stream) {
-    plain_product(args.weight, args.rows, args.x, args.qkv, args.weight.spec.n, args.scratch, stream);
-    finish_qkv<Vec16>(args, stream);
+    run_qkv<Vec16>(args, stream, [&]<class Finish>(const ProductJob& job, const Finish& finish) {
+        run_tile_product(job, args.rows, args.scratch, stream, finish);
+    });
 }
 
 void tile_leaf_projection_op(const LeafProjectionArgs& args, const Stream& stream) {

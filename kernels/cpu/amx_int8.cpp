@@ -47,23 +47,27 @@ CodeTiles quantise_tile_rows(const float* x, int rows, const MatrixSpec& spec, s
 }
 
 // job.x has x_rows rows.
-void run_tile_product(const ProductJob& job, int x_rows, std::byte* scratch, const Stream& stream) {
+template <class Finish = NoFinish>
+void run_tile_product(const ProductJob& job, int x_rows, std::byte* scratch, const Stream& stream,
+                      const Finish& finish = {}) {
     const MatrixSpec& spec = job.weight[0].spec;
     const CodeTiles x = quantise_tile_rows(job.x, x_rows, spec, scratch, stream);
     const int tail = tail_codes(spec);
-    for_product_tasks(job, kTileRows, stream, [&](const ProductTask& task, const FetchAhead& ahead) {
+    for_product_tasks(job, kTileRows, stream, [&](const ProductTask& task, const FetchAhead& next) {
         PanelBlock block = panel_block(job, task);
         if (spec.dtype == DType::mxfp4_int8) decode_panels<Dot16>(spec, x.decoded, block);
-        amx_task(job, x, block, tail, task.row_begin, task.row_end, ahead);
+        run_task(job, task, next, kPassRows, finish,
+                 [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {
+                     amx_task(part, x, block, tail, begin, end, ahead);
+                 });
     });
 }
 
 void qkv_op(const QkvArgs& args, const Stream& stream) {
-    const MatrixSpec& spec = args.weight.spec;
-    if (!by_tiles(spec, args.rows, 1)) return int8_qkv_op<Vec16, Dot16>(args, stream);
-    const std::int32_t group_begin[2] = {0, args.rows};
-    run_tile_product(plain_job(args.weight, group_begin, args.x, args.qkv, spec.n), args.rows, args.scratch, stream);
-    finish_qkv<Vec16>(args, stream);
+    if (!by_tiles(args.weight.spec, args.rows, 1)) return int8_qkv_op<Vec16, Dot16>(args, stream);
+    run_qkv<Vec16>(args, stream, [&]<class Finish>(const ProductJob& job, const Finish& finish) {
+        run_tile_product(job, args.rows, args.scratch, stream, finish);
+    });
 }
 
 void leaf_projection_op(const LeafProjectionArgs& args, const Stream& stream) {

@@ -18,8 +18,10 @@ static void int8_plain_product(const WeightMatrix& weight, int rows, const float
 
 template <class V, class D>
 static void int8_qkv_op(const QkvArgs& args, const Stream& stream) {
-    int8_plain_product<V, D>(args.weight, args.rows, args.x, args.qkv, args.weight.spec.n, args.scratch, stream);
-    finish_qkv<V>(args, stream);
+    const Int8Rows x = quantise_rows<V>(args.x, args.rows, args.weight.spec, args.scratch, stream);
+    run_qkv<V>(args, stream, [&]<class Finish>(const ProductJob& job, const Finish& finish) {
+        run_int8_product<V, D>(job, x, stream, finish);
+    });
 }
 
 template <class V, class D>

@@ -79,22 +79,24 @@ static void decode_panels(const MatrixSpec& spec, std::byte* decoded, PanelBlock
 
 // A dot product whose instruction set multiplies mxfp4 without decoding it first brings `few_rows_task`, for tasks of at
 // most kFewRows rows.
-template <class V, class D>
-static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Stream& stream) {
+template <class V, class D, class Finish = NoFinish>
+static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Stream& stream,
+                             const Finish& finish = {}) {
     const MatrixSpec& spec = job.weight[0].spec;
-    for_product_tasks(job, D::kTileRows, stream, [&](const ProductTask& task, const FetchAhead& ahead) {
+    for_product_tasks(job, D::kTileRows, stream, [&](const ProductTask& task, const FetchAhead& next) {
         PanelBlock block = panel_block(job, task);
-        if (spec.dtype == DType::mxfp4_int8) {
-            if constexpr (requires { D::kFewRows; }) {
-                if (task.row_end - task.row_begin <= D::kFewRows) {
-                    const int few = static_cast<int>(task.row_end - task.row_begin);
-                    D::few_rows_task(job, x, block, task.row_begin, few);
-                    return;
-                }
-            }
-            decode_panels<D>(spec, x.decoded, block);
-        }
-        int8_product_task<V, D>(job, x, block, task.row_begin, task.row_end, ahead);
+        bool few = false;
+        if constexpr (requires { D::kFewRows; }) few = task.row_end - task.row_begin <= D::kFewRows;
+        const bool mxfp4 = spec.dtype == DType::mxfp4_int8;
+        if (mxfp4 && !few) decode_panels<D>(spec, x.decoded, block);
+        run_task(job, task, next, finish_rows(D::kTileRows), finish,
+                 [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {
+                     if constexpr (requires { D::kFewRows; }) {
+                         if (mxfp4 && few)
+                             return D::few_rows_task(part, x, block, begin, static_cast<int>(end - begin));
+                     }
+                     int8_product_task<V, D>(part, x, block, begin, end, ahead);
+                 });
     });
 }
 

@@ -30,11 +30,12 @@ ARGOSY_INLINE int row_blocks(std::int64_t tasks, std::int64_t group_rows, int th
     return blocks > 1 ? static_cast<int>(blocks) : 1;
 }
 
-ARGOSY_INLINE ProductCut product_cut(const MatrixSpec& spec, bool paired, int groups, std::int64_t rows, int threads,
-                                     int tile_rows) {
+ARGOSY_INLINE ProductCut product_cut(const ProductJob& job, std::int64_t rows, int threads, int tile_rows) {
     constexpr std::int64_t kCachedBytes = 768 * 1024;
+    const MatrixSpec& spec = job.weight[0].spec;
+    const int groups = job.groups;
     const std::int64_t panels = panel_count(spec);
-    const int per_panel = paired ? 2 : 1;
+    const int per_panel = job.up != nullptr ? 2 : 1;
     std::int64_t block = kSlotsMax / per_panel;
     const bool decoded = spec.dtype == DType::mxfp4_int8;  // into this thread's cache, whatever the rows
     const std::int64_t fitting = kCachedBytes / (panel_bytes(decoded_spec(spec)) * per_panel + 1);
@@ -48,9 +49,12 @@ ARGOSY_INLINE ProductCut product_cut(const MatrixSpec& spec, bool paired, int gr
                                                      : 2) /
                                per_panel;  // a full register tile
     if (block < least) block = least;
+    const auto whole = [&](std::int64_t n) { return (n + job.panel_unit - 1) / job.panel_unit * job.panel_unit; };
+    if (whole(block) > kSlotsMax / per_panel) block = kSlotsMax / per_panel / job.panel_unit * job.panel_unit;
+    block = whole(block);
     ProductCut cut;
     cut.panel_blocks = (panels + block - 1) / block;
-    block = (panels + cut.panel_blocks - 1) / cut.panel_blocks;
+    block = whole((panels + cut.panel_blocks - 1) / cut.panel_blocks);
     cut.panels_per_block = static_cast<int>(block);
     cut.panel_blocks = (panels + block - 1) / block;
     if (threads > 1) cut.row_blocks = row_blocks(cut.panel_blocks * groups, rows / groups, threads, tile_rows);
@@ -113,10 +117,9 @@ ARGOSY_INLINE FetchAhead panels_to_fetch(const ProductJob& job, const ProductTas
 // Calls body(task, ahead) for every task that has rows; ahead: the panels that the same thread works on next.
 template <class Body>
 static void for_product_tasks(const ProductJob& job, int tile_rows, const Stream& stream, const Body& body) {
-    const MatrixSpec& spec = job.weight[0].spec;
     const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
-    if (rows == 0 || spec.n == 0) return;
-    const ProductCut cut = product_cut(spec, job.up != nullptr, job.groups, rows, stream.threads, tile_rows);
+    if (rows == 0 || job.weight[0].spec.n == 0) return;
+    const ProductCut cut = product_cut(job, rows, stream.threads, tile_rows);
     const std::int64_t tasks = job.groups * cut.panel_blocks * cut.row_blocks;
     parallel_tasks_ahead(stream, tasks, [&](std::int64_t index, std::int64_t next) {
         const ProductTask task = product_task_at(job, cut, index);
@@ -127,19 +130,69 @@ static void for_product_tasks(const ProductJob& job, int tile_rows, const Stream
     });
 }
 
-// With Pairs, products of bf16; void: of f32, with weights as they are kept.
-template <class V, class Pairs = void>
-static void run_product(const ProductJob& job, const Stream& stream) {
-    const MatrixSpec& spec = job.weight[0].spec;
-    for_product_tasks(job, V::kTileRows, stream, [&](const ProductTask& task, const FetchAhead& ahead) {
-        const PanelBlock block = panel_block(job, task);
-        if constexpr (!std::is_void_v<Pairs>) {
-            product_task<V, PanelPairs<Pairs>>(job, spec, block, task.row_begin, task.row_end, ahead);
-        } else if (spec.dtype == DType::bf16) {
-            product_task<V, PanelBf16>(job, spec, block, task.row_begin, task.row_end, ahead);
-        } else {
-            product_task<V, PanelF32>(job, spec, block, task.row_begin, task.row_end, ahead);
+// Outputs stay as they are.
+struct NoFinish {};
+
+// Part `i` of `parts` of one range to be fetched.
+ARGOSY_INLINE FetchAhead part_of(const FetchAhead& ahead, std::int64_t i, std::int64_t parts) {
+    FetchAhead part;
+    const auto line = [&](std::int64_t at) { return ahead.next + (ahead.end - ahead.next) / 64 * at / parts * 64; };
+    if (ahead.next == nullptr || line(i) == line(i + 1)) return part;
+    part.next = line(i);
+    part.end = line(i + 1);
+    return part;
+}
+
+inline constexpr int kFinishRowsMax = 64;
+
+// Whole tiles of rows that a finish takes at a time.
+ARGOSY_INLINE constexpr int finish_rows(int tile_rows) {
+    return tile_rows < kFinishRowsMax / 4 ? 4 * tile_rows : kFinishRowsMax;
+}
+
+// Runs a task with run(job, row_begin, row_end, ahead). With a finish its outputs go to memory of this thread's cache,
+// rows_max rows at a time, and finish(row, rows, first_output, outputs, values [rows][outputs]) makes what it wants of
+// them; jobs with gate and up panels fetch nothing ahead then.
+template <class Finish, class Run>
+static void run_task(const ProductJob& job, const ProductTask& task, const FetchAhead& ahead, int rows_max,
+                     const Finish& finish, const Run& run) {
+    if constexpr (std::is_same_v<Finish, NoFinish>) {
+        run(job, task.row_begin, task.row_end, ahead);
+    } else {
+        alignas(64) float values[kFinishRowsMax * kSlotsMax * kPanelOutputs];
+        const std::int64_t n = job.weight[0].spec.n;
+        ProductJob part = job;
+        part.out = values;
+        part.out_output = task.panel_begin * kPanelOutputs;
+        const std::int64_t end = task.panel_end * kPanelOutputs;
+        part.out_stride = (end < n ? end : n) - part.out_output;
+        const std::int64_t passes = (task.row_end - task.row_begin + rows_max - 1) / rows_max;
+        for (std::int64_t pass = 0; pass < passes; ++pass) {
+            part.out_row = task.row_begin + pass * rows_max;
+            const std::int64_t rows_end = pass + 1 < passes ? part.out_row + rows_max : task.row_end;
+            run(part, part.out_row, rows_end, part_of(ahead, pass, passes));
+            finish(part.out_row, static_cast<int>(rows_end - part.out_row), part.out_output,
+                   static_cast<int>(part.out_stride), values);
         }
+    }
+}
+
+// With Pairs, products of bf16; void: of f32, with weights as they are kept.
+template <class V, class Pairs = void, class Finish = NoFinish>
+static void run_product(const ProductJob& job, const Stream& stream, const Finish& finish = {}) {
+    const MatrixSpec& spec = job.weight[0].spec;
+    for_product_tasks(job, V::kTileRows, stream, [&](const ProductTask& task, const FetchAhead& next) {
+        const PanelBlock block = panel_block(job, task);
+        run_task(job, task, next, finish_rows(V::kTileRows), finish,
+                 [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {
+                     if constexpr (!std::is_void_v<Pairs>) {
+                         product_task<V, PanelPairs<Pairs>>(part, spec, block, begin, end, ahead);
+                     } else if (spec.dtype == DType::bf16) {
+                         product_task<V, PanelBf16>(part, spec, block, begin, end, ahead);
+                     } else {
+                         product_task<V, PanelF32>(part, spec, block, begin, end, ahead);
+                     }
+                 });
     });
 }
 

@@ -23,6 +23,9 @@ struct ProductJob {
     const float* x = nullptr;                   // [*, k]
     float* out = nullptr;                       // [rows, n], row stride out_stride floats
     std::int64_t out_stride = 0;
+    std::int64_t out_row = 0;  // row and output that stand at `out`
+    std::int64_t out_output = 0;
+    int panel_unit = 1;  // tasks take whole multiples of that many panels of a matrix
 };
 
 inline constexpr int kSlotsMax = 32;  // panels of one task
@@ -71,7 +74,7 @@ static void store_panel(const ProductJob& job, std::int64_t output, int width, s
     for (int r = 0; r < rows; ++r) {
         V value = V::load(values + r * 16);
         if (up != nullptr) value = vmul(silu_lanes(value), V::load(up + r * 16));
-        float* out = job.out + (row + r) * job.out_stride + output;
+        float* out = job.out + (row + r - job.out_row) * job.out_stride + (output - job.out_output);
         if (width >= kPanelOutputs) {
             value.store(out);
         } else {

@@ -1,8 +1,9 @@
-// q, k and v of a step's rows: one product, then per row bias, q/k norm, rotary embedding, and k and v into their KV
-// blocks.
+// q, k and v of a step's rows: one product, then per head bias, q/k norm, rotary embedding, and k and v into their KV
+// blocks; where heads are whole panels, task by task while the product's values are in the cache.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/cpu/generic/product.hpp"
 #include "kernels/cpu/generic/row_math.hpp"
@@ -48,65 +49,92 @@ static void add_bias(const float* bias, int n, float* x) {
     for (; i < n; ++i) x[i] += bias[i];
 }
 
-// One token's key and value of one head; `token` is the place within the block.
-ARGOSY_INLINE void store_kv(const KvSpec& spec, std::byte* block, int head, int token, const float* k, const float* v) {
-    const std::int64_t stride = kv_value_stride(spec);
+// One token's key of one head; `token` is the place within the block.
+ARGOSY_INLINE void store_key(const KvSpec& spec, std::byte* block, int head, int token, const float* k) {
     std::byte* keys = block + kv_key_offset(spec, head);
+    if (spec.dtype == DType::bf16) {
+        auto* to = reinterpret_cast<std::uint16_t*>(keys) + token;
+        for (int d = 0; d < spec.head_dim; ++d) to[d * kKvBlockTokens] = encode_bf16(k[d]);
+    } else {
+        auto* to = reinterpret_cast<float*>(keys) + token;
+        for (int d = 0; d < spec.head_dim; ++d) to[d * kKvBlockTokens] = k[d];
+    }
+}
+
+// The same of its value.
+ARGOSY_INLINE void store_value(const KvSpec& spec, std::byte* block, int head, int token, const float* v) {
+    const std::int64_t stride = kv_value_stride(spec);
     std::byte* values = block + kv_value_offset(spec, head);
     if (spec.dtype == DType::bf16) {
-        auto* to_k = reinterpret_cast<std::uint16_t*>(keys) + token;
-        auto* to_v = reinterpret_cast<std::uint16_t*>(values) + token * stride;
-        for (int d = 0; d < spec.head_dim; ++d) to_k[d * kKvBlockTokens] = encode_bf16(k[d]);
-        for (int d = 0; d < spec.head_dim; ++d) to_v[d] = encode_bf16(v[d]);
-        for (std::int64_t d = spec.head_dim; d < stride; ++d) to_v[d] = 0;
+        auto* to = reinterpret_cast<std::uint16_t*>(values) + token * stride;
+        for (int d = 0; d < spec.head_dim; ++d) to[d] = encode_bf16(v[d]);
+        for (std::int64_t d = spec.head_dim; d < stride; ++d) to[d] = 0;
     } else {
-        auto* to_k = reinterpret_cast<float*>(keys) + token;
-        auto* to_v = reinterpret_cast<float*>(values) + token * stride;
-        for (int d = 0; d < spec.head_dim; ++d) to_k[d * kKvBlockTokens] = k[d];
-        for (int d = 0; d < spec.head_dim; ++d) to_v[d] = v[d];
-        for (std::int64_t d = spec.head_dim; d < stride; ++d) to_v[d] = 0;
+        auto* to = reinterpret_cast<float*>(values) + token * stride;
+        for (int d = 0; d < spec.head_dim; ++d) to[d] = v[d];
+        for (std::int64_t d = spec.head_dim; d < stride; ++d) to[d] = 0;
     }
 }
 
+// Head `head` of a row's q, then k, then v heads; x [head_dim] is what the product gave for it, and is overwritten.
 template <class V>
-static void finish_qkv_row(const QkvArgs& args, int row) {
-    const int n = (args.q_heads + 2 * args.kv_heads) * args.head_dim;
-    float* qkv = args.qkv + static_cast<std::int64_t>(row) * n;
-    if (args.bias != nullptr) add_bias<V>(args.bias, n, qkv);
-    const std::int64_t half = args.rotary_dim / 2;
-    const float* cosine = args.rope_cos + args.position[row] * half;
-    const float* sine = args.rope_sin + args.position[row] * half;
-    for (int head = 0; head < args.q_heads + args.kv_heads; ++head) {
-        float* x = qkv + head * args.head_dim;
-        const float* norm = head < args.q_heads ? args.q_norm : args.k_norm;
-        if (norm != nullptr) rms_norm_row<V>(x, norm, args.head_dim, args.norm_eps, x);
-        rotate_head<V>(args, x, cosine, sine);
-    }
-    const int q_columns = args.q_heads * args.head_dim;
-    float* q = args.q + static_cast<std::int64_t>(row) * q_columns;
-    for (int i = 0; i < q_columns; ++i) q[i] = qkv[i];
-    const float* k = qkv + q_columns;
-    const float* v = k + args.kv_heads * args.head_dim;
+static void finish_head(const QkvArgs& args, std::int64_t row, int head, float* x) {
+    const int n = args.head_dim;
+    if (args.bias != nullptr) add_bias<V>(args.bias + head * n, n, x);
+    const int k_heads = args.q_heads;
+    const int v_heads = args.q_heads + args.kv_heads;
     std::byte* block = args.kv.base + args.kv_slot[row] / kKvBlockTokens * args.kv.block_stride_bytes;
     const int token = static_cast<int>(args.kv_slot[row] % kKvBlockTokens);
-    for (int head = 0; head < args.kv_heads; ++head) {
-        store_kv(args.kv.spec, block, head, token, k + head * args.head_dim, v + head * args.head_dim);
+    if (head >= v_heads) return store_value(args.kv.spec, block, head - v_heads, token, x);
+    const float* norm = head < k_heads ? args.q_norm : args.k_norm;
+    if (norm != nullptr) rms_norm_row<V>(x, norm, n, args.norm_eps, x);
+    const std::int64_t half = args.rotary_dim / 2;
+    rotate_head<V>(args, x, args.rope_cos + args.position[row] * half, args.rope_sin + args.position[row] * half);
+    if (head >= k_heads) return store_key(args.kv.spec, block, head - k_heads, token, x);
+    std::memcpy(args.q + (row * args.q_heads + head) * n, x, static_cast<std::size_t>(n) * sizeof(float));
+}
+
+// All that follows the product, for rows of qkv [rows][stride] that begin with row `row` and output `first_output`.
+template <class V>
+static void finish_heads(const QkvArgs& args, std::int64_t row, int rows, std::int64_t first_output, int outputs,
+                         float* values, std::int64_t stride) {
+    const auto first = static_cast<int>(first_output / args.head_dim);
+    const int heads = outputs / args.head_dim;
+    for (int r = 0; r < rows; ++r) {
+        for (int i = 0; i < heads; ++i)
+            finish_head<V>(args, row + r, first + i, values + r * stride + i * args.head_dim);
     }
 }
 
-// All that follows the product.
-template <class V>
-static void finish_qkv(const QkvArgs& args, const Stream& stream) {
+// Whether a task can take whole heads.
+ARGOSY_INLINE bool heads_are_panels(const QkvArgs& args) {
+    return args.head_dim % kPanelOutputs == 0 && args.head_dim / kPanelOutputs <= kSlotsMax;
+}
+
+// Calls product(job, finish), then does what the finish did not.
+template <class V, class Product>
+static void run_qkv(const QkvArgs& args, const Stream& stream, const Product& product) {
     const std::int64_t n = args.weight.spec.n;
+    const std::int32_t group_begin[2] = {0, args.rows};
+    ProductJob job = plain_job(args.weight, group_begin, args.x, args.qkv, n);
+    if (heads_are_panels(args)) {
+        job.panel_unit = args.head_dim / kPanelOutputs;
+        product(job, [&](std::int64_t row, int rows, std::int64_t first_output, int outputs, float* values) {
+            finish_heads<V>(args, row, rows, first_output, outputs, values, outputs);
+        });
+        return;
+    }
+    product(job, NoFinish{});
     parallel_rows(stream, args.rows, static_cast<int>(16384 / (4 * n + 1)) + 1, [&](int begin, int end) {
-        for (int row = begin; row < end; ++row) finish_qkv_row<V>(args, row);
+        finish_heads<V>(args, begin, end - begin, 0, static_cast<int>(n), args.qkv + begin * n, n);
     });
 }
 
 template <class V, class Pairs = void>
 static void qkv_op(const QkvArgs& args, const Stream& stream) {
-    run_plain_product<V, Pairs>(args.weight, args.rows, args.x, args.qkv, args.weight.spec.n, stream);
-    finish_qkv<V>(args, stream);
+    run_qkv<V>(args, stream, [&]<class Finish>(const ProductJob& job, const Finish& finish) {
+        run_product<V, Pairs>(job, stream, finish);
+    });
 }
 
 }  // namespace argosy
