@@ -73,8 +73,7 @@ void qkv_op(const QkvArgs& args, const Stream& stream) {
 void leaf_projection_op(const LeafProjectionArgs& args, const Stream& stream) {
     if (args.groups == 0) return;
     const int rows = args.group_begin[args.groups];
-    if (!by_tiles(args.weight[0].spec, rows, args.groups))
-        return int8_leaf_projection_op<Vec16, Dot16>(args, stream);
+    if (!by_tiles(args.weight[0].spec, rows, args.groups)) return int8_leaf_projection_op<Vec16, Dot16>(args, stream);
     run_tile_product(leaf_projection_job(args), rows, args.scratch, stream);
 }
 

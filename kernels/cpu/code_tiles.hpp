@@ -23,6 +23,7 @@ struct CodeTiles {
     const float* scale = nullptr;
     const std::int32_t* correction = nullptr;
     std::int64_t stride = 0;
+    std::int64_t tiles = 0;
     std::byte* decoded = nullptr;  // [threads] times decoded_bytes, where weights are mxfp4_int8
 };
 
@@ -52,6 +53,7 @@ ARGOSY_INLINE CodeTiles code_tiles_at(std::byte* scratch, const CodeTileShape& s
     to.correction = reinterpret_cast<const std::int32_t*>(scratch + 4 * shape.blocks * shape.stride);
     to.code = scratch + 8 * shape.blocks * shape.stride;
     to.stride = shape.stride;
+    to.tiles = shape.tiles;
     to.decoded = scratch + shape.bytes;
     return to;
 }

@@ -6,10 +6,11 @@
 //
 // Sums reach vector registers through memory only, and neither the multiplications nor the stores of tiles can wait for
 // that. So K is walked in runs of four blocks, and a panel's run in two phases: first the sums of all blocks, each
-// stored while the next is multiplied, then acc = fma(sum, x_scale * w_scale, acc), block after block. Two tiles of rows
-// share what is read of the panel, which comes from the second-level cache. A run's codes of the rows, 16 KiB, and its
-// sums stay in the first-level cache for all panels of a task; with longer runs the sums' stores missed it. Rows that
-// are named by an index are gathered first, run by run.
+// stored while the next is multiplied, then acc = fma(sum, x_scale * w_scale, acc), block after block. Two tiles of
+// rows share what is read of the panel, which comes from the second-level cache. A run's codes of the rows, 16 KiB, and
+// its sums stay in the first-level cache for all panels of a task; with longer runs the sums' stores missed it. Where
+// two tiles hold all rows of a task, memory is what it waits for: then runs are twice as long, so that panels are read
+// in order, and each fetches its own continuation. Rows that are named by an index are gathered first, run by run.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,8 @@ constexpr int kTileRows = 16;  // rows of a tile
 constexpr int kRowTiles = 2;   // that share a panel
 constexpr int kPassRows = kRowTiles * kTileRows;
 constexpr int kRunBlocks = 4;
-constexpr int kRunTiles = 2 * kRunBlocks;  // of codes
+constexpr int kRunBlocksOnce = 8;              // where a task's weights are read once
+constexpr int kRunTiles = 2 * kRunBlocksOnce;  // of codes
 constexpr int kTileInts = kTileRows * kPanelOutputs;
 constexpr std::int64_t kTileBytes = kTileRows * kTileCodes;
 
@@ -54,7 +56,7 @@ struct RunBlock {
 
 struct BlockRun {
     ChainRun chain;
-    RunBlock block[kRunBlocks];
+    RunBlock block[kRunBlocksOnce];
     int blocks = 0;
     int tiles = 0;
     std::int64_t first_block = 0;  // of K
@@ -62,13 +64,13 @@ struct BlockRun {
     bool last = false;
 };
 
-// The next run; false behind the last one.
-inline bool next_blocks(LeafWalk& walk, const MatrixSpec& spec, BlockRun& run) {
+// The next run, of at most `blocks` blocks; false behind the last one.
+inline bool next_blocks(LeafWalk& walk, const MatrixSpec& spec, int blocks, BlockRun& run) {
     run.first_block += run.blocks;
     run.first_tile += run.tiles;
     run.blocks = 0;
     run.tiles = 0;
-    if (!next_run(walk, spec, kRunBlocks, run.chain, kInt8Block)) return false;
+    if (!next_run(walk, spec, blocks, run.chain, kInt8Block)) return false;
     run.last = walk.leaf == leaf_parts(spec);
     std::int64_t offset = run.chain.panel_offset;
     for (int i = 0; i < run.chain.parts; ++i) {
@@ -94,8 +96,8 @@ struct RunRows {
 
 struct GatheredRows {
     alignas(4096) std::byte code[kRunTiles][kPassRows * kTileCodes];
-    alignas(64) float scale[kRunBlocks][kPassRows];
-    alignas(64) std::int32_t correction[kRunBlocks][kPassRows];
+    alignas(64) float scale[kRunBlocksOnce][kPassRows];
+    alignas(64) std::int32_t correction[kRunBlocksOnce][kPassRows];
 };
 
 inline RunRows rows_at(const CodeTiles& x, const BlockRun& run, std::int64_t row) {
@@ -121,11 +123,20 @@ inline RunRows gather_rows(const CodeTiles& x, const BlockRun& run, const std::i
 }
 
 // Sums of products of codes of a run's blocks: sums[block][tile of rows][16 rows][16 outputs].
-using RunSums = std::int32_t[kRunBlocks][kRowTiles][kTileInts];
+using RunSums = std::int32_t[kRunBlocksOnce][kRowTiles][kTileInts];
 
-template <int kTiles, int kSums, int kCodes0At, int kCodes1At, int kWeightsAt>
-[[gnu::always_inline]] inline void add_products(const std::byte* codes, const std::byte* weights) {
-    if constexpr (kTiles == 1) fetch_weights_behind(weights);
+// `ahead.lines` cache lines of the next task.
+[[gnu::always_inline]] inline void fetch_lines(FetchAhead& ahead) {
+    for (int line = 0; line < ahead.lines; ++line, ahead.next += 64) __builtin_prefetch(ahead.next, 0, 2);
+}
+
+template <int kTiles, bool kOnce, int kSums, int kCodes0At, int kCodes1At, int kWeightsAt>
+[[gnu::always_inline]] inline void add_products(const std::byte* codes, const std::byte* weights, FetchAhead& ahead) {
+    if constexpr (kOnce) {
+        fetch_weights_behind(weights);
+    } else {
+        fetch_lines(ahead);
+    }
     load_tile<kWeightsAt>(weights);
     load_tile<kCodes0At>(codes);
     multiply_codes<kSums, kCodes0At, kWeightsAt>();
@@ -136,17 +147,18 @@ template <int kTiles, int kSums, int kCodes0At, int kCodes1At, int kWeightsAt>
 }
 
 // One block's sums into tiles kSums and, of two tiles of rows, kSums + 1.
-template <int kTiles, int kSums>
-[[gnu::always_inline]] inline void sum_block(const RunBlock& block, const RunRows& x, const std::byte* panel) {
+template <int kTiles, bool kOnce, int kSums>
+[[gnu::always_inline]] inline void sum_block(const RunBlock& block, const RunRows& x, const std::byte* panel,
+                                             FetchAhead& ahead) {
     const std::byte* weights = panel + block.panel_offset + 64;
     const std::byte* codes = x.code + block.tile * x.tile_bytes;
     zero_tile<kSums>();
     if constexpr (kTiles == 2) zero_tile<kSums + 1>();
     int left = block.codes;
     for (; left >= kTileCodes; left -= kTileCodes, weights += kTileCodes * kPanelOutputs, codes += x.tile_bytes)
-        add_products<kTiles, kSums, kCodes0, kCodes1, kWeights>(codes, weights);
+        add_products<kTiles, kOnce, kSums, kCodes0, kCodes1, kWeights>(codes, weights, ahead);
     if constexpr (kSums == kSums0) {
-        if (left > 0) add_products<kTiles, kSums, kTailCodes0, kTailCodes1, kTailWeights>(codes, weights);
+        if (left > 0) add_products<kTiles, kOnce, kSums, kTailCodes0, kTailCodes1, kTailWeights>(codes, weights, ahead);
     }
 }
 
@@ -156,31 +168,23 @@ template <int kTiles, int kSums>
     if constexpr (kTiles == 2) store_tile<kSums + 1>(sums[1]);
 }
 
-// `ahead.lines` cache lines of the next task.
-[[gnu::always_inline]] inline void fetch_lines(FetchAhead& ahead) {
-    for (int line = 0; line < ahead.lines; ++line, ahead.next += 64) __builtin_prefetch(ahead.next, 0, 2);
-}
-
-// With every block some of the next task is asked for. tails: blocks have codes beyond multiples of 64.
-template <int kTiles>
+// With every tile of weights some of the next task is asked for. tails: blocks have codes beyond multiples of 64.
+template <int kTiles, bool kOnce>
 [[gnu::noinline]] static void sum_run(const BlockRun& run, bool tails, const RunRows& x, const std::byte* panel,
                                       RunSums& sums, FetchAhead& ahead) {
     int b = 0;
     for (; !tails && b + 2 <= run.blocks; b += 2) {
-        fetch_lines(ahead);
-        sum_block<kTiles, kSums0>(run.block[b], x, panel);
+        sum_block<kTiles, kOnce, kSums0>(run.block[b], x, panel, ahead);
         if (b > 0) store_sums<kTiles, kSums2>(sums[b - 1]);
-        fetch_lines(ahead);
-        sum_block<kTiles, kSums2>(run.block[b + 1], x, panel);
+        sum_block<kTiles, kOnce, kSums2>(run.block[b + 1], x, panel, ahead);
         store_sums<kTiles, kSums0>(sums[b]);
     }
     if (b > 0) store_sums<kTiles, kSums2>(sums[b - 1]);
     for (; b < run.blocks; ++b) {
-        fetch_lines(ahead);
-        sum_block<kTiles, kSums0>(run.block[b], x, panel);
+        sum_block<kTiles, kOnce, kSums0>(run.block[b], x, panel, ahead);
         store_sums<kTiles, kSums0>(sums[b]);
     }
-    if (ahead.lines > 0 && ahead.next >= ahead.end) start_next_range(ahead);
+    if (!kOnce && ahead.lines > 0 && ahead.next >= ahead.end) start_next_range(ahead);
 }
 
 // The chains of one tile of rows over a run. Values of depth d of the stack, [kRows][16], stand kFloats * d behind
@@ -247,14 +251,15 @@ struct PassSpace {
 };
 static_assert(sizeof PassSpace::stack == kStackDepth * kFloats * sizeof(float));
 
+template <bool kOnce>
 inline void multiply_run(const BlockRun& run, bool tails, int rows, const RunRows& x, const std::byte* panel,
                          RunSums& sums, float (*stack)[kTileInts], FetchAhead& ahead) {
     if (rows <= kTileRows) {
-        sum_run<1>(run, tails, x, panel, sums, ahead);
+        sum_run<1, kOnce>(run, tails, x, panel, sums, ahead);
         chain_rows(rows, run, x, 0, panel, sums, stack[0]);
         return;
     }
-    sum_run<2>(run, tails, x, panel, sums, ahead);
+    sum_run<2, kOnce>(run, tails, x, panel, sums, ahead);
     chain_rows(kTileRows, run, x, 0, panel, sums, stack[0]);
     chain_rows(rows - kTileRows, run, x, 1, panel, sums, stack[1]);
 }
@@ -272,19 +277,20 @@ inline void store_slot(const ProductJob& job, const PanelBlock& block, int slot,
     }
 }
 
-// Rows [row, row + rows) of a task's panels.
-inline void amx_pass(const ProductJob& job, const CodeTiles& x, const PanelBlock& block, bool tails, std::int64_t row,
-                     int rows, PassSpace& space, FetchAhead& ahead) {
+// Rows [row, row + rows) of a task's panels. kOnce: they are all of the task's.
+template <bool kOnce>
+[[gnu::noinline]] static void amx_pass(const ProductJob& job, const CodeTiles& x, const PanelBlock& block, bool tails,
+                                       std::int64_t row, int rows, PassSpace& space, FetchAhead& ahead) {
     const MatrixSpec spec = decoded_spec(job.weight[0].spec);
     const int step = job.up != nullptr ? 2 : 1;
     LeafWalk walk;
     BlockRun run;
-    while (next_blocks(walk, spec, run)) {
-        const RunRows run_rows = job.row_index != nullptr ? gather_rows(x, run, job.row_index + row, rows, space.x)
-                                                          : rows_at(x, run, row);
+    while (next_blocks(walk, spec, kOnce ? kRunBlocksOnce : kRunBlocks, run)) {
+        const RunRows run_rows =
+            job.row_index != nullptr ? gather_rows(x, run, job.row_index + row, rows, space.x) : rows_at(x, run, row);
         for (int slot = 0; slot < block.slots; ++slot) {
             float(*stack)[kTileInts] = space.stack[0][slot];
-            multiply_run(run, tails, rows, run_rows, block.panel[slot], space.sums, stack, ahead);
+            multiply_run<kOnce>(run, tails, rows, run_rows, block.panel[slot], space.sums, stack, ahead);
             if (!run.last || slot % step != step - 1) continue;
             if (step == 2) {
                 store_slot(job, block, slot, row, rows, stack - kRowTiles, stack);
@@ -301,16 +307,19 @@ inline void amx_pass(const ProductJob& job, const CodeTiles& x, const PanelBlock
     PassSpace space;
     const std::int64_t all = row_end - row_begin;
     const std::int64_t passes = (all + kPassRows - 1) / kPassRows;
-    if (ahead.next != nullptr && all > kTileRows) {  // evenly over the task's blocks
-        const std::int64_t blocks =
-            passes * block.slots * ((decoded_spec(job.weight[0].spec).k + kInt8Block - 1) / kInt8Block);
+    if (ahead.next != nullptr && passes > 1) {  // evenly over the task's tiles of weights
+        const std::int64_t tiles = passes * block.slots * x.tiles;
         const std::int64_t lines = (ahead.end - ahead.next + (ahead.then_end - ahead.then)) / 64;
-        ahead.lines = blocks == 0 ? 0 : static_cast<int>((lines + blocks - 1) / blocks);
+        ahead.lines = static_cast<int>((lines + tiles - 1) / tiles);
     }
     for (std::int64_t row = row_begin; row < row_end; row += kPassRows) {
         const int rows = static_cast<int>(row_end - row < kPassRows ? row_end - row : kPassRows);
         shape_tiles(rows, tail);
-        amx_pass(job, x, block, tail > 0, row, rows, space, ahead);
+        if (passes == 1) {
+            amx_pass<true>(job, x, block, tail > 0, row, rows, space, ahead);
+        } else {
+            amx_pass<false>(job, x, block, tail > 0, row, rows, space, ahead);
+        }
     }
     release_tiles();
 }

@@ -51,11 +51,11 @@ template <int kTile>
     asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(std::int64_t{64}), "i"(kTile) : "memory");
 }
 // Few rows wait for memory, and loads of tiles alone leave half of its speed unused: with each tile of weights the one
-// two kilobytes further on is asked for. Of more rows the next task's panels are asked for instead (FetchAhead).
+// four kilobytes further on is asked for. Of more rows the next task's panels are asked for instead (FetchAhead).
 [[gnu::always_inline]] inline void fetch_weights_behind(const std::byte* weights) {
-    constexpr int kAheadBytes = 2048;
+    constexpr int kAheadBytes = 4096;
 #pragma GCC unroll 16
-    for (int line = 0; line < 16; ++line) __builtin_prefetch(weights + kAheadBytes + line * 64, 0, 3);
+    for (int line = 0; line < 16; ++line) __builtin_prefetch(weights + kAheadBytes + line * 64, 0, 2);
 }
 
 // kSum[m][n] += sum over k and i < 4 of kCodes[m][4 k + i] (with sign) * kWeights[k][4 n + i] (without), in 32 bits.

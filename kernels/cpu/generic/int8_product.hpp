@@ -77,8 +77,8 @@ static void decode_panels(const MatrixSpec& spec, std::byte* decoded, PanelBlock
     }
 }
 
-// A dot product whose instruction set multiplies mxfp4 without decoding it first brings `few_rows_task`, for tasks of at
-// most kFewRows rows.
+// A dot product whose instruction set multiplies mxfp4 without decoding it first brings `few_rows_task`, for tasks of
+// at most kFewRows rows.
 template <class V, class D, class Finish = NoFinish>
 static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Stream& stream,
                              const Finish& finish = {}) {
