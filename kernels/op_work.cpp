@@ -57,7 +57,8 @@ OpWork work_of(const AttentionArgs& args) {
         const std::int64_t pairs = rows * span.first_position + rows * (rows + 1) / 2;
         work.rows += rows;
         work.operations += 4 * pairs * args.q_heads * args.head_dim;
-        work.bytes += (span.first_position + rows) * kv_token_bytes(args.kv.spec);
+        const std::int64_t own = span.first_position + rows - std::int64_t{span.shared_blocks} * kKvBlockTokens;
+        work.bytes += (own > 0 ? own : 0) * kv_token_bytes(args.kv.spec);
     }
     return work;
 }

@@ -117,6 +117,7 @@ struct AttentionSpan {
     int rows = 0;
     int first_position = 0;
     const std::int32_t* blocks = nullptr;  // block ids of the sequence from position 0
+    int shared_blocks = 0;  // leading ones that are the span's before too: a common prefix need be read once only
 };
 
 struct AttentionArgs {

@@ -1,6 +1,8 @@
 // A StepPlan turned into arrays.
 #include "runtime/forward/step_batch.hpp"
 
+#include <algorithm>
+
 namespace argosy {
 
 SampleRow sample_row(const Request& request, int sample, int position) {
@@ -43,6 +45,12 @@ void add_wanted(const StepSpan& span, int span_index, const Sequence& sequence, 
     }
 }
 
+// Blocks in which both sequences begin.
+int shared_blocks(std::span<const std::int32_t> before, std::span<const std::int32_t> blocks) {
+    const auto [end, _] = std::mismatch(before.begin(), before.end(), blocks.begin(), blocks.end());
+    return static_cast<int>(end - before.begin());
+}
+
 }  // namespace
 
 StepBatch make_batch(const StepPlan& plan, const Scheduler& scheduler, bool every_prompt_row) {
@@ -61,10 +69,12 @@ StepBatch make_batch(const StepPlan& plan, const Scheduler& scheduler, bool ever
                                         kKvBlockTokens +
                                     position % kKvBlockTokens);
         }
-        batch.spans.push_back({.row_begin = span.row_begin,
-                               .rows = span.rows,
-                               .first_position = span.first_position,
-                               .blocks = blocks.data()});
+        batch.spans.push_back(
+            {.row_begin = span.row_begin,
+             .rows = span.rows,
+             .first_position = span.first_position,
+             .blocks = blocks.data(),
+             .shared_blocks = s > 0 ? shared_blocks(plan.block_table(plan.spans[s - 1]), blocks) : 0});
         if (span.logits == LogitRows::none && !every_prompt_row) continue;
         const Sequence& sequence = scheduler.sequence(span.sequence);
         add_wanted(span, static_cast<int>(s), sequence, scheduler.request_of(sequence), every_prompt_row, batch.wanted);

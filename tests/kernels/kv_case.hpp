@@ -138,10 +138,16 @@ struct KvPool {
                          const std::int32_t* q_to_kv = nullptr) const {
         Rows tokens;
         std::vector<AttentionSpan> list;
+        int keys_before = 0;
         for (const auto& [first, count] : spans) {
             const int sequence = shape.sequence_of(first);
             list.push_back(
                 {static_cast<int>(tokens.size()), count, first - shape.begin(sequence), blocks[sequence].data()});
+            // Spans of one sequence share what the shorter one reads.
+            const int keys = first - shape.begin(sequence) + count;
+            if (list.size() > 1 && list[list.size() - 2].blocks == list.back().blocks)
+                list.back().shared_blocks = (std::min(keys, keys_before) + kKvBlockTokens - 1) / kKvBlockTokens;
+            keys_before = keys;
             for (int i = 0; i < count; ++i) tokens.push_back(first + i);
         }
         const Floats rows = gather(q, tokens, static_cast<std::size_t>(shape.q_columns()));

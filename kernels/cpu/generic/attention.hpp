@@ -2,7 +2,9 @@
 // merged in order.
 //
 // The queries of a task stand row after row, heads within a row. All tiles of a task pass over one segment while it is
-// in cache; when there are several tiles, a bf16 segment is decoded once for all of them.
+// in cache; when there are several tiles, a bf16 segment is decoded once for all of them. Adjacent spans of one row
+// each that begin with the same KV blocks are one task for the segments that they share, then go on each with its own:
+// which queries a segment meets together shows in no result.
 #pragma once
 
 #include <cstddef>
@@ -31,19 +33,22 @@ ARGOSY_INLINE HeadRun next_head_run(const AttentionArgs& args, int first) {
     return run;
 }
 
-// Queries [query, query + count) of one span and run; query i is row i / run.count, head run.first + i % run.count.
+// Queries [query, query + count) of one span and run; query i is row i / run.count, head run.first + i % run.count. Of
+// several spans, of one row each, the rows are theirs in turn.
 struct AttentionTask {
     const AttentionSpan* span = nullptr;
     HeadRun run;
     int query = 0;
     int count = 0;
+    bool row_each = false;  // span[row] has row `row`
 
     [[gnu::always_inline]] int row(int i) const { return (query + i) / run.count; }
-    [[gnu::always_inline]] int keys(int i) const { return span->first_position + row(i) + 1; }
+    [[gnu::always_inline]] int keys(int i) const {
+        return row_each ? span[row(i)].first_position + 1 : span->first_position + row(i) + 1;
+    }
     [[gnu::always_inline]] std::int64_t offset(const AttentionArgs& args, int i) const {
-        return (static_cast<std::int64_t>(span->row_begin + row(i)) * args.q_heads + run.first +
-                (query + i) % run.count) *
-               args.head_dim;
+        const int at = row_each ? span[row(i)].row_begin : span->row_begin + row(i);
+        return (static_cast<std::int64_t>(at) * args.q_heads + run.first + (query + i) % run.count) * args.head_dim;
     }
 };
 
@@ -52,7 +57,7 @@ struct TileState {
     float m[kTileQueries];
     float l[kTileQueries];
     float* o = nullptr;        // [queries][stride]
-    const float* q = nullptr;  // [queries][kHeadDimMax]
+    const float* q = nullptr;  // [queries][kQueryStride]
     int first = 0;             // query of the task
     int queries = 0;
 };
@@ -207,7 +212,7 @@ ARGOSY_INLINE TileState begin_tile(const AttentionArgs& args, const AttentionTas
     tile.queries = queries;
     tile.q = q;
     tile.o = o;
-    for (int i = 0; i < queries; ++i, q += kHeadDimMax) {
+    for (int i = 0; i < queries; ++i, q += kQueryStride) {
         std::memcpy(q, args.q + task.offset(args, first + i), static_cast<std::size_t>(args.head_dim) * sizeof(float));
     }
     return tile;
@@ -234,7 +239,7 @@ template <class V>
 [[gnu::noinline]] static void attention_task(const AttentionArgs& args, const AttentionTask& task,
                                              const AttentionTask& after) {
     static_assert(V::kQueryRows <= kTileQueries);
-    alignas(64) float q[kTaskQueries * kHeadDimMax];
+    alignas(64) float q[kTaskQueries * kQueryStride];
     alignas(64) float o[kTaskQueries * kHeadDimMax];
     alignas(64) float decoded[2 * kSegmentKeys * kHeadDimMax];
     const std::int64_t stride = kv_value_stride(args.kv.spec);
@@ -243,7 +248,7 @@ template <class V>
     const int tiles = (task.count + V::kQueryRows - 1) / V::kQueryRows;
     for (int t = 0; t < tiles; ++t) {
         const int first = task.count * t / tiles;
-        tile[t] = begin_tile(args, task, first, task.count * (t + 1) / tiles - first, q + first * kHeadDimMax,
+        tile[t] = begin_tile(args, task, first, task.count * (t + 1) / tiles - first, q + first * kQueryStride,
                              o + first * stride);
     }
     const bool bf16 = args.kv.spec.dtype == DType::bf16;
@@ -269,13 +274,13 @@ template <class V>
 [[gnu::noinline]] static void short_tasks(const AttentionArgs& args, const AttentionTask* task, int runs,
                                           const AttentionTask& after) {
     static_assert(kTilesMax<V> * V::kQueryRows <= kTaskQueries);
-    alignas(64) float q[kTaskQueries * kHeadDimMax];
+    alignas(64) float q[kTaskQueries * kQueryStride];
     alignas(64) float o[kTaskQueries * kHeadDimMax];
     const std::int64_t stride = kv_value_stride(args.kv.spec);
     TileState tile[kTilesMax<V>];
     int queries = 0;
     for (int r = 0; r < runs; ++r) {
-        tile[r] = begin_tile(args, task[r], 0, task[r].count, q + queries * kHeadDimMax, o + queries * stride);
+        tile[r] = begin_tile(args, task[r], 0, task[r].count, q + queries * kQueryStride, o + queries * stride);
         queries += task[r].count;
     }
     const int keys_end = task[0].keys(task[0].count - 1);
@@ -295,11 +300,69 @@ template <class V>
     for (int r = 0; r < runs; ++r) end_tile<V>(args, task[r], tile[r]);
 }
 
+// The queries of one span of a shared task, on from key `begin`; tile holds them, and what is known of them so far.
+template <class V>
+static void finish_span(const AttentionArgs& args, const AttentionTask& task, TileState& tile, int begin) {
+    const int keys_end = task.keys(0);
+    for (; begin < keys_end; begin += kSegmentKeys) {
+        const SegmentBlocks segment = segment_blocks<V>(args, task, begin, keys_end, nullptr);
+        if (args.kv.spec.dtype == DType::bf16) {
+            tile_segment<V, KvBf16>(args, task, tile, segment, begin);
+        } else {
+            tile_segment<V, KvF32>(args, task, tile, segment, begin);
+        }
+    }
+    end_tile<V>(args, task, tile);
+}
+
+// `task` holds the queries of `spans` spans, of one row each, whose first `shared_keys` keys, whole segments of them,
+// are the same.
+template <class V>
+[[gnu::noinline]] static void shared_task(const AttentionArgs& args, const AttentionTask& task, int spans,
+                                          int shared_keys) {
+    alignas(64) float q[kTaskQueries * kQueryStride];
+    alignas(64) float o[kTaskQueries * kHeadDimMax];
+    alignas(64) float decoded[2 * kSegmentKeys * kHeadDimMax];
+    const std::int64_t stride = kv_value_stride(args.kv.spec);
+    const int heads = task.run.count;
+    const int spans_per_tile = V::kQueryRows / heads > 1 ? V::kQueryRows / heads : 1;
+    TileState tile[kTaskQueries];
+    int tiles = 0;
+    for (int s = 0; s < spans; s += spans_per_tile, ++tiles) {
+        const int here = spans - s < spans_per_tile ? spans - s : spans_per_tile;
+        tile[tiles] =
+            begin_tile(args, task, s * heads, here * heads, q + s * heads * kQueryStride, o + s * heads * stride);
+    }
+    const bool bf16 = args.kv.spec.dtype == DType::bf16;
+    for (int begin = 0; begin < shared_keys; begin += kSegmentKeys) {
+        const SegmentBlocks segment = segment_blocks<V>(args, task, begin, shared_keys, bf16 ? decoded : nullptr);
+        for (int t = 0; t < tiles; ++t) tile_segment<V, KvF32>(args, task, tile[t], segment, begin);
+    }
+    for (int s = 0; s < spans; ++s) {
+        const TileState& shared = tile[s / spans_per_tile];
+        const int first = s % spans_per_tile * heads;  // query of the tile
+        AttentionTask own = task;
+        own.span = task.span + s;
+        own.count = heads;
+        own.row_each = false;
+        TileState alone;
+        alone.queries = heads;
+        alone.q = shared.q + first * kQueryStride;
+        alone.o = shared.o + first * stride;
+        for (int i = 0; i < heads; ++i) {
+            alone.m[i] = shared.m[first + i];
+            alone.l[i] = shared.l[first + i];
+        }
+        finish_span<V>(args, own, alone, shared_keys);
+    }
+}
+
 // How an op is cut into tasks: part of the queries, span and run of heads, the last fastest.
 struct AttentionCut {
     std::int64_t parts = 0;  // every span gets as many as the longest needs; those it has no queries for end at once
     int runs = 0;
-    int runs_together = 1;  // of spans of few queries, where there are spans enough for all threads
+    int runs_together = 1;   // of spans of few queries, where there are spans enough for all threads
+    int spans_together = 1;  // of one row and a common prefix
     std::int64_t tasks = 0;
 };
 
@@ -319,6 +382,11 @@ static AttentionCut attention_cut(const AttentionArgs& args, const Stream& strea
     cut.parts = (static_cast<std::int64_t>(rows_max) * heads_max + kTaskQueries - 1) / kTaskQueries;
     cut.tasks = cut.parts * args.spans * cut.runs;
     if (args.spans >= 4 * stream.threads) cut.runs_together = kTilesMax<V> < cut.runs ? kTilesMax<V> : cut.runs;
+    if (heads_max <= V::kQueryRows) {  // a span's queries are one tile
+        const int most = kTaskQueries / heads_max;
+        const int spread = stream.threads > 1 ? args.spans * cut.runs / (4 * stream.threads) : most;
+        cut.spans_together = spread < 1 ? 1 : spread < most ? spread : most;
+    }
     return cut;
 }
 
@@ -352,6 +420,35 @@ static bool is_short(const AttentionArgs& args, const AttentionCut& cut, const A
     return true;
 }
 
+// Blocks, whole segments of them, that span s shares with the one before and reads to their end; 0: it stands alone.
+ARGOSY_INLINE int shared_with_previous(const AttentionArgs& args, const AttentionCut& cut, int s) {
+    if (s % cut.spans_together == 0 || args.span[s].rows != 1 || args.span[s - 1].rows != 1) return 0;
+    const int first = args.span[s - 1].first_position;
+    const int keys = (args.span[s].first_position < first ? args.span[s].first_position : first) + 1;
+    const int whole = keys / kKvBlockTokens;
+    const int shared = args.span[s].shared_blocks;
+    return (shared < whole ? shared : whole) / kSegmentBlocks * kSegmentBlocks;
+}
+
+// Spans from the task's on that it takes along, itself too, and the blocks they share; 0: another task takes it.
+struct SharedSpans {
+    int spans = 1;
+    int blocks = 0;
+};
+
+ARGOSY_INLINE SharedSpans shared_spans(const AttentionArgs& args, const AttentionCut& cut, const AttentionTask& task) {
+    constexpr int kBlocksMin = 2 * kSegmentBlocks;  // less is not worth it
+    SharedSpans shared;
+    const auto s = static_cast<int>(task.span - args.span);
+    if (shared_with_previous(args, cut, s) >= kBlocksMin) return {0, 0};
+    for (int next = s + 1; next < args.spans; ++next, ++shared.spans) {
+        const int blocks = shared_with_previous(args, cut, next);
+        if (blocks < kBlocksMin) break;
+        if (shared.spans == 1 || blocks < shared.blocks) shared.blocks = blocks;
+    }
+    return shared;
+}
+
 template <class V>
 static void attention_op(const AttentionArgs& args, const Stream& stream) {
     const AttentionCut cut = attention_cut<V>(args, stream);
@@ -359,6 +456,13 @@ static void attention_op(const AttentionArgs& args, const Stream& stream) {
         AttentionTask task[kTilesMax<V>];
         task[0] = attention_task_at(args, cut, index);
         if (task[0].count == 0) return;
+        const SharedSpans shared = shared_spans(args, cut, task[0]);
+        if (shared.spans == 0) return;
+        if (shared.spans > 1) {
+            task[0].row_each = true;
+            task[0].count = shared.spans * task[0].run.count;
+            return shared_task<V>(args, task[0], shared.spans, shared.blocks * kKvBlockTokens);
+        }
         const AttentionTask after = attention_task_at(args, cut, next);
         if (!is_short<V>(args, cut, task[0])) return attention_task<V>(args, task[0], after);
         const auto run = static_cast<int>(index % cut.runs);

@@ -42,7 +42,7 @@ constexpr bool tile_fetches(int queries) {
     return 2 * queries <= V::kQueryRows;
 }
 
-// score[q][block * 16 + lane] = q . k * scale for kBlocks blocks. q is [kQueries][kHeadDimMax], so that one pointer and
+// score[q][block * 16 + lane] = q . k * scale for kBlocks blocks. q is [kQueries][kQueryStride], so that one pointer and
 // constant offsets reach all rows; key[b] a head's [head_dim][16]; fetch[b] is what is read next, as long as key[b].
 template <class V, class Kv, int kQueries, int kBlocks>
 [[gnu::noinline]] static void score_tile(const float* q, const std::byte* const* key, const std::byte* const* fetch,
@@ -63,7 +63,7 @@ template <class V, class Kv, int kQueries, int kBlocks>
         }
 #pragma GCC unroll 16
         for (int i = 0; i < kQueries; ++i) {
-            const V value = V::set(q[i * kHeadDimMax + d]);
+            const V value = V::set(q[i * kQueryStride + d]);
 #pragma GCC unroll 4
             for (int b = 0; b < kBlocks; ++b) acc[i][b] = vfma(value, k[b], acc[i][b]);
         }

@@ -77,3 +77,19 @@ TEST_CASE("the recorder wants every prompt row, without scoring it for the answe
             (batch.wanted[static_cast<std::size_t>(i)].scores || batch.wanted[static_cast<std::size_t>(i)].samples));
     CHECK(batch.wanted[4].samples);
 }
+
+TEST_CASE("a span names the leading blocks that are those of the span before") {
+    Scheduler scheduler({.pool_blocks = 16, .prefix_cache = true, .cache_seed = 0, .max_running = 0});
+    scheduler.add({request_of(counting(40), 3)});
+    const StepPlan first = scheduler.next({.max_rows = 64, .max_prefill_rows = -1});
+    CHECK(make_batch(first, scheduler, false).spans[0].shared_blocks == 0);
+    scheduler.complete(first, std::vector<SampleOutcome>{{.token = 7}});
+    scheduler.add({request_of(counting(40), 3)});
+    scheduler.add({request_of({1, 2, 3}, 3)});
+    const StepPlan second = scheduler.next({.max_rows = 64, .max_prefill_rows = -1});
+    const StepBatch batch = make_batch(second, scheduler, false);
+    REQUIRE(batch.spans.size() == 3);
+    CHECK(batch.spans[1].first_position == 32);
+    CHECK(batch.spans[1].shared_blocks == 2);  // of 16 tokens each; the third is begun only
+    CHECK(batch.spans[2].shared_blocks == 0);
+}
