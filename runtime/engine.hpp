@@ -48,6 +48,8 @@ class Engine {
     StepDemand demand() const { return scheduler_.demand(); }
     bool idle() const { return scheduler_.done(); }
     std::uint64_t last_plan_hash() const { return last_plan_hash_; }
+    // Requests taken and not answered yet.
+    std::int64_t unfinished() const { return static_cast<std::int64_t>(answers_.size()); }
     int last_finished() const { return last_finished_; }  // requests answered in the last step
 
     // Answers finished since the last call, in the order in which they finished. Empty on ranks that do not lead.
@@ -84,7 +86,7 @@ class Engine {
     RankLedger& ledger_;
     Scheduler scheduler_;
     std::map<std::int32_t, std::unique_ptr<Generation>> generations_;  // by sequence
-    std::map<std::int32_t, TokenAdjustments> adjustments_;              // by sequence, where its request has any
+    std::map<std::int32_t, TokenAdjustments> adjustments_;             // by sequence, where its request has any
     std::map<std::int32_t, Answer> answers_;                           // by request
     std::vector<RequestResult> finished_;
     std::vector<LineError> refused_;

@@ -80,7 +80,7 @@ class Loop {
     }
 
     void claim(const StepDemand& demand, StepWord& word) {
-        if (demand.waiting < std::min(kWaitingMinimum, job_.max_rows)) claims_.ask();
+        if (demand.waiting < std::min(kWaitingMinimum, job_.max_rows)) claims_.ask(engine_.unfinished());
         if (const auto run = claims_.poll(); run && !run->empty()) {
             word.claim_begin = run->begin;
             word.claim_end = run->end;
@@ -104,8 +104,7 @@ class Loop {
         std::vector<Request> requests;
         std::vector<std::string> metadata;
         for (std::int64_t i = word.claim_begin; i < word.claim_end; ++i) {
-            PreparedRequest next =
-                input_.prepare(input_.entries[static_cast<std::size_t>(i)].line, job_.tokenizer);
+            PreparedRequest next = input_.prepare(input_.entries[static_cast<std::size_t>(i)].line, job_.tokenizer);
             requests.push_back(std::move(next.request));
             metadata.push_back(std::move(next.metadata));
         }
@@ -130,10 +129,9 @@ class Loop {
         for (std::size_t i = 0; i < words.size(); i += static_cast<std::size_t>(job_.layout.tp))
             answered_ += words[i].finished;
         if (job_.place.world_rank == 0) events_.progress(answered_ + engine_.last_finished());
-        events_.step_ends(words.front().step, std::accumulate(words.begin(), words.end(), std::int64_t{0},
-                                                              [](std::int64_t sum, const StepWord& w) {
-                                                                  return sum + w.rows();
-                                                              }));
+        events_.step_ends(words.front().step,
+                          std::accumulate(words.begin(), words.end(), std::int64_t{0},
+                                          [](std::int64_t sum, const StepWord& w) { return sum + w.rows(); }));
     }
 
     void deliver() {
@@ -152,7 +150,7 @@ class Loop {
             claims_.serve();
             events_.tend();
             if (job_.place.leads_group() && !claims_.exhausted()) {
-                claims_.ask();
+                claims_.ask(0);
                 claims_.poll();
             } else if (claims_.all_told()) {
                 break;

@@ -16,18 +16,18 @@ namespace {
 std::vector<ClaimRun> claim_all(MpiSession& session, ClaimCounter& counter, bool leads) {
     std::mt19937 random(static_cast<unsigned>(session.rank()));
     std::vector<ClaimRun> mine;
-    if (leads) counter.ask();
+    std::int64_t unfinished = 0;
     while ((leads && !counter.exhausted()) || !counter.all_told()) {
         counter.serve();
         if (!leads) continue;
         const auto run = counter.poll();
         if (run && !run->empty()) {
             mine.push_back(*run);
-            counter.ask();
-            std::this_thread::sleep_for(std::chrono::microseconds(random() % 300));
-        } else {
-            std::this_thread::yield();
+            unfinished += run->count();
         }
+        counter.ask(unfinished);
+        unfinished = std::max<std::int64_t>(0, unfinished - static_cast<std::int64_t>(random() % 9));
+        std::this_thread::sleep_for(std::chrono::microseconds(random() % 300));
     }
     return mine;
 }
@@ -53,6 +53,35 @@ TEST_CASE("claims: guided lengths fall to the minimum and never pass the end") {
     CHECK(guided_run_length(0, 4, 8) == 0);
 }
 
+TEST_CASE("claims: no group gets beyond its share of what is unfinished") {
+    ClaimBook book{128, 8, 0, {0, 0}};
+    // One leader asks each step, the other in every third: both have all of their share under way in the end.
+    std::int64_t held[2] = {0, 0};
+    bool later = false;
+    for (int step = 0; book.next < book.total; ++step) {
+        REQUIRE(step < 100);
+        for (const int leader : {0, 1}) {
+            if (leader == 1 && step % 3 != 0) continue;
+            const auto run = hand_out(book, leader, held[leader]);
+            later = later || !run;
+            if (run) held[leader] += run->count();
+        }
+    }
+    CHECK(held[0] == 64);
+    CHECK(held[1] == 64);
+    CHECK(later);
+    CHECK(hand_out(book, 0, held[0]) == ClaimRun{128, 128});
+}
+
+TEST_CASE("claims: whoever is done gets more, however little is left and whatever the others hold") {
+    ClaimBook book{100, 8, 97, {50, 50, 50}};
+    CHECK(hand_out(book, 1, 52) == std::nullopt);
+    CHECK(hand_out(book, 1, 0) == ClaimRun{97, 100});
+    book = {100, 8, 99, {1, 1, 0}};
+    CHECK(hand_out(book, 2, 0) == ClaimRun{99, 100});
+    CHECK(hand_out(book, 2, 1) == ClaimRun{100, 100});
+}
+
 TEST_CASE("claims: runs partition the requests") {
     MpiSession session;
     for (const RankLayout& layout : test::moe_layouts(session.size())) {
@@ -64,14 +93,13 @@ TEST_CASE("claims: runs partition the requests") {
             std::int64_t next = 0;
             for (const ClaimRun& run : runs) {
                 REQUIRE(run.begin == next);
-                REQUIRE((run.count() >= 4 || run.end == total));
                 next = run.end;
             }
             REQUIRE(next == total);
             CHECK(counter.exhausted() == leads);
             if (session.rank() == 0) CHECK(counter.next() == total);
             if (leads) {  // asking again after the end is harmless, and says the same
-                counter.ask();
+                counter.ask(0);
                 CHECK(counter.poll() == ClaimRun{});
             }
         }
@@ -84,13 +112,12 @@ TEST_CASE("claims: after stop everyone hears that nothing is left") {
     for (int r = 0; r < session.size(); ++r) leaders.push_back(r);
     ClaimCounter counter(session, leaders, 1'000'000, 10);
     std::int64_t claimed = 0;
-    counter.ask();
     int polls = 0;
     while (!counter.exhausted() || !counter.all_told()) {
         counter.serve();
         if (const auto run = counter.poll()) {
             claimed += run->count();
-            counter.ask();
+            counter.ask(0);
         }
         if (++polls == 3) counter.stop();
     }
@@ -105,7 +132,10 @@ TEST_CASE("claims: after stop everyone hears that nothing is left") {
 TEST_CASE("claims: a counter may end with an answer under way") {
     MpiSession session;
     ClaimCounter counter(session, {session.size() - 1}, 10, 1);
-    if (session.rank() == session.size() - 1) counter.ask();
+    if (session.rank() == session.size() - 1) {
+        CHECK(counter.poll() == ClaimRun{0, 3});
+        counter.ask(3);
+    }
     session.world().barrier();
 }
 
