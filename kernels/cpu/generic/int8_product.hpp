@@ -15,15 +15,37 @@ namespace argosy {
 inline constexpr int kInt8TilePanels = 8;  // of any tile
 inline constexpr int kInt8TileRows = 8;    // of any dot product's tile
 
-// Rows [row, row + rows) of a task's panels.
+// Records that the next tile reads, asked for part by part while this one computes.
+struct RecordsAhead {
+    const std::byte* record[kInt8TileRows];
+    int rows = 0;
+    std::int64_t lines = 0;  // of each
+};
+
+// The part that slots [from, to) of `slots` stand for.
+ARGOSY_INLINE void fetch_records(const RecordsAhead& ahead, int from, int to, int slots) {
+    const std::int64_t begin = ahead.lines * from / slots;
+    const std::int64_t end = ahead.lines * to / slots;
+    for (int r = 0; r < ahead.rows; ++r) {
+        for (std::int64_t line = begin; line < end; ++line) __builtin_prefetch(ahead.record[r] + line * 64, 0, 2);
+    }
+}
+
+// The record of a job's row.
+ARGOSY_INLINE const std::byte* record_of(const ProductJob& job, const Int8Rows& x, std::int64_t row) {
+    return x.data + (job.row_index != nullptr ? job.row_index[row] : row) * x.shape.row_bytes;
+}
+
+// Rows [row, row + rows) of a task's panels; the next `rows_after` rows are asked for meanwhile.
 template <class V, class D>
 static void int8_product_tile(const ProductJob& job, const Int8Rows& x, const ChainRun& run, const PanelBlock& block,
-                              std::int64_t row, int rows, FetchAhead& ahead) {
+                              std::int64_t row, int rows, int rows_after, FetchAhead& ahead) {
     alignas(64) float stack[kStackDepth * kInt8TilePanels * kInt8TileRows * 16];
     const std::byte* record[kInt8TileRows];
-    for (int r = 0; r < rows; ++r) {
-        record[r] = x.data + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * x.shape.row_bytes;
-    }
+    for (int r = 0; r < rows; ++r) record[r] = record_of(job, x, row + r);
+    RecordsAhead after;
+    for (; after.rows < rows_after; ++after.rows) after.record[after.rows] = record_of(job, x, row + rows + after.rows);
+    after.lines = x.shape.row_bytes / 64;
     const std::int64_t n = job.weight[0].spec.n;
     const int step = job.up != nullptr ? 2 : 1;
     for (int slot = 0; slot < block.slots;) {
@@ -36,6 +58,7 @@ static void int8_product_tile(const ProductJob& job, const Int8Rows& x, const Ch
             store_panel<V>(job, output, width < kPanelOutputs ? static_cast<int>(width) : kPanelOutputs, row, rows,
                            values, step == 2 ? values + rows * 16 : nullptr);
         }
+        fetch_records(after, slot, slot + taken, block.slots);
         slot += taken;
     }
 }
@@ -61,7 +84,8 @@ template <class V, class D>
     for (std::int64_t t = 0; t < tiles; ++t) {
         const std::int64_t row = row_begin + all * t / tiles;
         const int rows = static_cast<int>(row_begin + all * (t + 1) / tiles - row);
-        int8_product_tile<V, D>(job, x, run, block, row, rows, ahead);
+        const int rows_after = t + 1 < tiles ? static_cast<int>(row_begin + all * (t + 2) / tiles - row) - rows : 0;
+        int8_product_tile<V, D>(job, x, run, block, row, rows, rows_after, ahead);
     }
 }
 
