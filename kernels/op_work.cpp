@@ -19,7 +19,7 @@ void add_product(OpWork& work, const MatrixSpec& spec, std::int64_t rows) {
 }
 
 std::int64_t kv_token_bytes(const KvSpec& spec) {
-    return 2 * std::int64_t{spec.kv_heads} * spec.head_dim * static_cast<std::int64_t>(size_of(spec.dtype));
+    return 2 * std::int64_t{spec.kv_heads} * kv_vector_bytes(spec.dtype, spec.head_dim);
 }
 
 std::int64_t rows_of_group(const std::int32_t* group_begin, int group) {
@@ -50,7 +50,7 @@ OpWork work_of(const QkvArgs& args) {
 }
 
 OpWork work_of(const AttentionArgs& args) {
-    OpWork work{.kernel = Kernel::attention};
+    OpWork work{.kernel = Kernel::attention, .f32 = args.kv.spec.dtype != DType::int8};
     for (int s = 0; s < args.spans; ++s) {
         const AttentionSpan& span = args.span[s];
         const std::int64_t rows = span.rows;

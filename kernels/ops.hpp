@@ -53,9 +53,15 @@ inline constexpr int kKvBlockTokens = 16;  // tokens in one KV block
 struct KvSpec {
     int kv_heads = 0;  // heads that this rank holds
     int head_dim = 0;
-    DType dtype = DType::bf16;  // bf16 or f32
+    DType dtype = DType::bf16;  // bf16, f32, or where products are of int8 that: codes with a scale per vector (R13)
     bool operator==(const KvSpec&) const = default;
 };
+
+// Bytes that one token's key or value of one head holds, without what a backend pads.
+inline std::int64_t kv_vector_bytes(DType dtype, std::int64_t head_dim) {
+    if (dtype == DType::int8) return head_dim + static_cast<std::int64_t>(sizeof(float));
+    return head_dim * static_cast<std::int64_t>(size_of(dtype));
+}
 
 // One layer of the pool: block b of this layer begins at base + b * block_stride_bytes. What stands inside is the
 // backend's affair.

@@ -42,7 +42,8 @@ void add_numbers(po::options_description& group, JobSettings& s, Typed& t) {
          "encode the matrices when they are loaded, the router's and the vocabulary's apart: f32, bf16, f16, fp8, "
          "int8, mxfp4 or nvfp4 (default: as stored)")  //
         ("kv-dtype", po::value(&t.kv_dtype)->value_name("FORMAT"),
-         "number format of the KV cache: bf16 or f32 (default bf16)");
+         "number format of the KV cache: bf16, f32, or with --numerics int8 also int8: attention then multiplies codes "
+         "(default bf16)");
 }
 
 void add_sizes(po::options_description& group, JobSettings& s, Typed& t) {
@@ -153,8 +154,14 @@ void check_common(JobSettings& s, const Typed& t) {
         fail(ErrorKind::usage,
              "--pp is {}; this version runs one pipeline stage. Use --tp, --ep or --dp to spread a model.", s.pp);
     check_word(s.numerics, {"exact", "bf16", "bf16-amx", "int8"}, "--numerics");
-    check_word(t.kv_dtype, {"bf16", "f32"}, "--kv-dtype");
-    s.kv_dtype = t.kv_dtype == "f32" ? DType::f32 : DType::bf16;
+    check_word(t.kv_dtype, {"bf16", "f32", "int8"}, "--kv-dtype");
+    s.kv_dtype = t.kv_dtype == "f32" ? DType::f32 : t.kv_dtype == "int8" ? DType::int8 : DType::bf16;
+    if (s.kv_dtype == DType::int8 && s.numerics != "int8") {
+        fail(ErrorKind::usage,
+             "--kv-dtype int8 needs --numerics int8: with '{}' attention multiplies f32. Give both, or another "
+             "--kv-dtype.",
+             s.numerics);
+    }
     if (!t.weights_as.empty()) s.weights_as = parse_weight_format(t.weights_as);
     if (!t.kv_memory.empty()) {
         s.kv_memory_bytes = parse_bytes(t.kv_memory, "--kv-memory");

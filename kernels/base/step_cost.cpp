@@ -69,7 +69,7 @@ void add_attention(StepCost& cost, const CostModel& model, const CostPlace& plac
                                                                   product_activations(step.rows, out, model.hidden))};
     // Scores and weighted sum: 2 * head_dim operations each for every pair and q head. The step's own tokens are
     // written, then read with the others.
-    const std::int64_t kv_token_bytes = 2 * heads.kv * model.head_dim * model.kv_element_bytes;
+    const std::int64_t kv_token_bytes = 2 * heads.kv * model.kv_vector_bytes;
     cost.of(CostPart::scores) = {.flops = 4 * layers * step.score_pairs * out,
                                  .weight_bytes = 0,
                                  .kv_bytes = layers * kv_token_bytes * (step.kv_tokens + step.rows),

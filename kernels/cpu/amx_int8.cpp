@@ -56,7 +56,7 @@ void run_tile_product(const ProductJob& job, int x_rows, std::byte* scratch, con
     for_product_tasks(job, kTileRows, stream, [&](const ProductTask& task, const FetchAhead& next) {
         PanelBlock block = panel_block(job, task);
         if (spec.dtype == DType::mxfp4_int8) decode_panels<Dot16>(spec, x.decoded, block);
-        run_task(job, task, next, kPassRows, finish,
+        run_task(job, task, next, kFinishRowsMax, finish,
                  [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {
                      amx_task(part, x, block, tail, begin, end, ahead);
                  });

@@ -1,12 +1,19 @@
-// The AVX2 products with int8 activations: qkv, leaf projection, gate-up, logits.
+// The AVX2 products with int8 activations, and attention over codes of int8.
 #include "kernels/cpu/dot16_avx2.hpp"
+#include "kernels/cpu/generic/attention.hpp"
 #include "kernels/cpu/generic/int8_ops.hpp"
 #include "kernels/cpu/isa_parts.hpp"
 
 namespace argosy::cpu_avx2 {
 
+static void int8_attention(const AttentionArgs& args, const Stream& stream) {
+    if (args.kv.spec.dtype != DType::int8) return attention(args, stream);
+    attention_op<Vec16, Dot16>(args, stream);
+}
+
 void add_int8_products(Ops& ops) {
     ops.qkv = int8_qkv_op<Vec16, Dot16>;
+    ops.attention = int8_attention;
     ops.leaf_projection = int8_leaf_projection_op<Vec16, Dot16>;
     ops.gate_up = int8_gate_up_op<Vec16, Dot16>;
     ops.logits = int8_logits_op<Vec16, Dot16>;

@@ -5,6 +5,8 @@
 
 namespace argosy::cpu_avx512 {
 
-void add_attention(Ops& ops) { ops.attention = attention_op<Vec16>; }
+void attention(const AttentionArgs& args, const Stream& stream) { attention_op<Vec16>(args, stream); }
+
+void add_attention(Ops& ops) { ops.attention = attention; }
 
 }  // namespace argosy::cpu_avx512

@@ -158,7 +158,7 @@ const Ops& cpu_avx512_int8_ops() {
 
 const Ops& cpu_amx_int8_ops() {
     static const Ops ops = [] {
-        Ops amx = with_int8_products(cpu_avx512_ops(), cpu_amx::add_int8_products);
+        Ops amx = with_int8_products(cpu_avx512_int8_ops(), cpu_amx::add_int8_products);
         amx.name = "cpu-amx";
         amx.product_scratch_bytes = int8_tile_scratch_bytes;
         return amx;

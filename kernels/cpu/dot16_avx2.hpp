@@ -22,6 +22,7 @@ struct Dot16 {
     struct Weights {
         __m256i even_lo, odd_lo, even_hi, odd_hi;
     };
+    using SignedWeights = Weights;  // widened, they look the same
     struct Codes {
         __m256i even, odd;
     };
@@ -49,6 +50,23 @@ struct Dot16 {
     }
     [[gnu::always_inline]] static Sum dot(Sum sum, const Weights& w, const Codes& x) {
         return {dot_half(sum.lo, w.even_lo, w.odd_lo, x), dot_half(sum.hi, w.even_hi, w.odd_hi, x)};
+    }
+
+    // The same with signed weights and codes without sign.
+    [[gnu::always_inline]] static SignedWeights load_signed(const std::byte* p) {
+        const __m256i lo = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+        const __m256i hi = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p) + 1);
+        return {_mm256_srai_epi16(_mm256_slli_epi16(lo, 8), 8), _mm256_srai_epi16(lo, 8),
+                _mm256_srai_epi16(_mm256_slli_epi16(hi, 8), 8), _mm256_srai_epi16(hi, 8)};
+    }
+    [[gnu::always_inline]] static Codes broadcast_unsigned(const std::uint8_t* four) {
+        std::int32_t codes;
+        std::memcpy(&codes, four, 4);
+        const __m256i x = _mm256_set1_epi32(codes);
+        return {_mm256_and_si256(x, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(x, 8)};
+    }
+    [[gnu::always_inline]] static Sum dot_signed(Sum sum, const SignedWeights& w, const Codes& x) {
+        return dot(sum, w, x);
     }
     [[gnu::always_inline]] static Vec16 to_f32(Sum sum) {
         return {_mm256_cvtepi32_ps(sum.lo), _mm256_cvtepi32_ps(sum.hi)};

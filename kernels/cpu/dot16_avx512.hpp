@@ -17,6 +17,7 @@ namespace {
 struct Dot16 {
     using Sum = __m512i;
     using Weights = __m512i;
+    using SignedWeights = __m512i;
     using Codes = __m512i;
     static constexpr int kTileRows = 7;    // with two panels 14 integer and 14 float sums, two weights and a code
     static constexpr int kTileUnits = 14;  // rows x panels that the 32 registers hold
@@ -31,6 +32,18 @@ struct Dot16 {
     // In words: around its own intrinsic GCC 12 copies every sum twice per step, which costs a third of the speed.
     [[gnu::always_inline]] static Sum dot(Sum sum, Weights w, Codes x) {
         asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
+        return sum;
+    }
+
+    // The same with signed weights and codes without sign.
+    [[gnu::always_inline]] static SignedWeights load_signed(const std::byte* p) { return load(p); }
+    [[gnu::always_inline]] static Codes broadcast_unsigned(const std::uint8_t* four) {
+        std::int32_t codes;
+        std::memcpy(&codes, four, 4);
+        return _mm512_set1_epi32(codes);
+    }
+    [[gnu::always_inline]] static Sum dot_signed(Sum sum, SignedWeights w, Codes x) {
+        asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
         return sum;
     }
     [[gnu::always_inline]] static Vec16 to_f32(Sum sum) { return {_mm512_cvtepi32_ps(sum)}; }

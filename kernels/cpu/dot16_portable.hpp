@@ -18,6 +18,9 @@ struct Dot16 {
     struct Weights {
         std::uint8_t code[64];
     };
+    struct SignedWeights {
+        std::int8_t code[64];
+    };
     struct Codes {
         std::int32_t code[4];
     };
@@ -38,6 +41,22 @@ struct Dot16 {
         return {{four[0], four[1], four[2], four[3]}};
     }
     [[gnu::always_inline]] static Sum dot(Sum sum, const Weights& w, const Codes& x) {
+        for (int j = 0; j < 16; ++j) {
+            for (int i = 0; i < 4; ++i) sum.lane[j] += w.code[4 * j + i] * x.code[i];
+        }
+        return sum;
+    }
+
+    // The same with signed weights and codes without sign.
+    [[gnu::always_inline]] static SignedWeights load_signed(const std::byte* p) {
+        SignedWeights w;
+        std::memcpy(w.code, p, sizeof w.code);
+        return w;
+    }
+    [[gnu::always_inline]] static Codes broadcast_unsigned(const std::uint8_t* four) {
+        return {{four[0], four[1], four[2], four[3]}};
+    }
+    [[gnu::always_inline]] static Sum dot_signed(Sum sum, const SignedWeights& w, const Codes& x) {
         for (int j = 0; j < 16; ++j) {
             for (int i = 0; i < 4; ++i) sum.lane[j] += w.code[4 * j + i] * x.code[i];
         }

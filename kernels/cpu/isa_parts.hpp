@@ -8,6 +8,7 @@
 namespace argosy {
 
 namespace cpu_portable {
+void attention(const AttentionArgs& args, const Stream& stream);  // K and V of f32 or bf16
 void add_products(Ops& ops);
 void add_bf16_products(Ops& ops);
 void add_bf16_tile_products(Ops& ops);
@@ -18,6 +19,7 @@ void add_sampler(Ops& ops);
 }  // namespace cpu_portable
 
 namespace cpu_avx2 {
+void attention(const AttentionArgs& args, const Stream& stream);  // K and V of f32 or bf16
 void add_products(Ops& ops);
 void add_bf16_products(Ops& ops);
 void add_bf16_tile_products(Ops& ops);
@@ -28,6 +30,7 @@ void add_sampler(Ops& ops);
 }  // namespace cpu_avx2
 
 namespace cpu_avx512 {
+void attention(const AttentionArgs& args, const Stream& stream);  // K and V of f32 or bf16
 void add_products(Ops& ops);
 void add_bf16_products(Ops& ops);
 void add_bf16_tile_products(Ops& ops);

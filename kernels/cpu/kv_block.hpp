@@ -5,6 +5,12 @@
 //   V: [kv_heads][16 tokens][head_dim rounded up to 16], the rounding filled with zeros
 //
 // Example: 2 heads of dimension 24, bf16: K is 2 * 24 * 16 * 2 = 1536 bytes, V 2 * 16 * 32 * 2 = 2048 bytes.
+//
+// As codes of int8 (rule R13) four dimensions of a key, or four tokens of a dimension, stand together, as products of
+// four codes take them, and the tokens' scales follow each head's codes:
+//
+//   K: [kv_heads]{[head_dim / 4 rounded up][16 tokens][4 dimensions] of code + 128, [16 tokens] f32}
+//   V: [kv_heads]{[4][head_dim rounded up to 16][4 tokens] of code, [16 tokens] f32}
 #pragma once
 
 #include <cstddef>
@@ -15,16 +21,30 @@
 
 namespace argosy {
 
-ARGOSY_INLINE std::int64_t kv_element_bytes(const KvSpec& spec) { return spec.dtype == DType::bf16 ? 2 : 4; }
+inline constexpr std::int64_t kKvScalesBytes = kKvBlockTokens * sizeof(float);  // of a head's keys or values, as codes
+
+ARGOSY_INLINE std::int64_t kv_element_bytes(const KvSpec& spec) {
+    return spec.dtype == DType::int8 ? 1 : spec.dtype == DType::bf16 ? 2 : 4;
+}
 ARGOSY_INLINE std::int64_t kv_value_stride(const KvSpec& spec) { return (spec.head_dim + 15) / 16 * 16; }
+ARGOSY_INLINE std::int64_t kv_key_stride(const KvSpec& spec) {
+    return spec.dtype == DType::int8 ? (spec.head_dim + 3) / 4 * 4 : spec.head_dim;
+}
+
+// Bytes of a head's keys or values without scales, and with them.
+ARGOSY_INLINE std::int64_t kv_elements_bytes(const KvSpec& spec, std::int64_t stride) {
+    return stride * kKvBlockTokens * kv_element_bytes(spec);
+}
+ARGOSY_INLINE std::int64_t kv_head_bytes(const KvSpec& spec, std::int64_t stride) {
+    return kv_elements_bytes(spec, stride) + (spec.dtype == DType::int8 ? kKvScalesBytes : 0);
+}
 
 // Byte offset of a head's keys and of its values within a block.
 ARGOSY_INLINE std::int64_t kv_key_offset(const KvSpec& spec, int head) {
-    return static_cast<std::int64_t>(head) * spec.head_dim * kKvBlockTokens * kv_element_bytes(spec);
+    return head * kv_head_bytes(spec, kv_key_stride(spec));
 }
 ARGOSY_INLINE std::int64_t kv_value_offset(const KvSpec& spec, int head) {
-    return kv_key_offset(spec, spec.kv_heads) +
-           static_cast<std::int64_t>(head) * kKvBlockTokens * kv_value_stride(spec) * kv_element_bytes(spec);
+    return kv_key_offset(spec, spec.kv_heads) + head * kv_head_bytes(spec, kv_value_stride(spec));
 }
 ARGOSY_INLINE std::int64_t kv_bytes(const KvSpec& spec) { return kv_value_offset(spec, spec.kv_heads); }
 

@@ -24,6 +24,12 @@ ARGOSY_INLINE Int8Scale int8_scale(float largest) {
     return {largest / 127.0F, 127.0F / largest};
 }
 
+// The same for values without sign, codes within [0, 255].
+ARGOSY_INLINE Int8Scale uint8_scale(float largest) {
+    if (!(largest >= 0x1p-100F)) return {};
+    return {largest / 255.0F, 255.0F / largest};
+}
+
 // Adding 1.5 * 2^23 leaves the integer nearest to x * inverse, ties to even, in the low bits of the sum: its low byte
 // is the code. |x * inverse| exceeds 127 by rounding only, so no code leaves [-127, 127].
 inline constexpr float kInt8Shift = 0x1.8p23F;

@@ -1,8 +1,10 @@
 // Paged attention over the stored keys and values (rule R5).
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "kernels/base/elementary.hpp"
+#include "kernels/quant/int8.hpp"
 #include "kernels/reference/kv_block.hpp"
 #include "kernels/reference/matrix.hpp"
 #include "kernels/reference/reference_ops.hpp"
@@ -59,6 +61,55 @@ Partial attend_segment(const Query& query, int begin, int end) {
     return part;
 }
 
+// A key's or value's codes and their scale.
+struct Codes {
+    const std::int8_t* code;
+    float scale;
+};
+
+Codes codes_at(const Query& query, int key, int what) {
+    const std::byte* at = kv_vector(*query.kv, slot_of(query, key), what, query.kv_head);
+    Codes codes{reinterpret_cast<const std::int8_t*>(at), 0};
+    std::memcpy(&codes.scale, at + query.kv->spec.head_dim, sizeof codes.scale);
+    return codes;
+}
+
+// attend_segment over keys and values kept as codes of int8 (rule R13).
+Partial attend_segment_codes(const Query& query, int begin, int end) {
+    const int dim = query.kv->spec.head_dim;
+    std::vector<std::int8_t> q(static_cast<std::size_t>(dim));
+    const float q_scale = int8_quantise(query.q, dim, q.data()) * query.scale;
+    float p[kSegmentKeys];
+    Partial part;
+    part.m = -__builtin_inff();
+    for (int key = begin; key < end; ++key) {
+        const Codes k = codes_at(query, key, 0);
+        std::int32_t sum = 0;
+        for (int d = 0; d < dim; ++d) sum += q[static_cast<std::size_t>(d)] * k.code[d];
+        p[key - begin] = static_cast<float>(sum) * (k.scale * q_scale);
+        part.m = vmax(p[key - begin], part.m);
+    }
+    RowSum sum;
+    float largest = 0;
+    for (int key = begin; key < end; ++key) {
+        float& weight = p[key - begin];
+        weight = exp_lanes(weight - part.m);
+        sum.add(key - begin, weight);
+        weight *= codes_at(query, key, 1).scale;
+        largest = vmax(weight, largest);
+    }
+    part.l = sum.join();
+    const Int8Scale by = uint8_scale(largest);
+    std::vector<std::int32_t> o(static_cast<std::size_t>(dim));
+    for (int key = begin; key < end; ++key) {
+        const auto weight = static_cast<std::uint8_t>(int8_code(p[key - begin], by.inverse));
+        const Codes v = codes_at(query, key, 1);
+        for (int d = 0; d < dim; ++d) o[static_cast<std::size_t>(d)] += weight * v.code[d];
+    }
+    for (const std::int32_t value : o) part.o.push_back(static_cast<float>(value) * by.scale);
+    return part;
+}
+
 void merge(Partial& whole, const Partial& next) {
     const float m = vmax(whole.m, next.m);
     const float a = exp_lanes(whole.m - m);
@@ -83,7 +134,9 @@ void attention(const AttentionArgs& args, const Stream&) {
                 const int keys = span.first_position + i + 1;
                 Partial whole;
                 for (int begin = 0; begin < keys; begin += kSegmentKeys) {
-                    const Partial next = attend_segment(query, begin, std::min(begin + kSegmentKeys, keys));
+                    const int end = std::min(begin + kSegmentKeys, keys);
+                    const Partial next = args.kv.spec.dtype == DType::int8 ? attend_segment_codes(query, begin, end)
+                                                                           : attend_segment(query, begin, end);
                     if (begin == 0) {
                         whole = next;
                     } else {

@@ -1,4 +1,5 @@
-// How the reference lays a KV block out: [2 (k, v), kv_heads, kKvBlockTokens, head_dim] of the KV dtype.
+// How the reference lays a KV block out: [2 (k, v), kv_heads, kKvBlockTokens] vectors of head_dim elements of the KV
+// dtype, codes of int8 with their scale behind them.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,8 @@ inline std::byte* kv_vector(const KvLayer& layer, std::int64_t slot, int what, i
     const KvSpec& spec = layer.spec;
     const std::int64_t block = slot / kKvBlockTokens;
     const std::int64_t token = slot % kKvBlockTokens;
-    const std::int64_t element = ((std::int64_t{what} * spec.kv_heads + head) * kKvBlockTokens + token) * spec.head_dim;
-    return layer.base + block * layer.block_stride_bytes + element * static_cast<std::int64_t>(size_of(spec.dtype));
+    const std::int64_t vector = (std::int64_t{what} * spec.kv_heads + head) * kKvBlockTokens + token;
+    return layer.base + block * layer.block_stride_bytes + vector * kv_vector_bytes(spec.dtype, spec.head_dim);
 }
 
 }  // namespace argosy::reference

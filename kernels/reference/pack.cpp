@@ -51,8 +51,7 @@ void pack(const PackArgs& args) {
 }
 
 std::size_t kv_block_bytes(const KvSpec& spec) {
-    return std::size_t{2} * static_cast<std::size_t>(spec.kv_heads * kKvBlockTokens * spec.head_dim) *
-           size_of(spec.dtype);
+    return static_cast<std::size_t>(2 * spec.kv_heads * kKvBlockTokens * kv_vector_bytes(spec.dtype, spec.head_dim));
 }
 
 }  // namespace argosy::reference

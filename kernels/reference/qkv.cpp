@@ -1,4 +1,7 @@
 // Query, key and value: product, bias, per-head norms, rotary embedding, and the store into the KV pool.
+#include <cstring>
+
+#include "kernels/quant/int8.hpp"
 #include "kernels/reference/kv_block.hpp"
 #include "kernels/reference/matrix.hpp"
 #include "kernels/reference/norm.hpp"
@@ -18,6 +21,11 @@ void rotate(float* x, int half, const float* cos, const float* sin) {
 }
 
 void store_vector(std::byte* to, DType dtype, const float* from, int n) {
+    if (dtype == DType::int8) {
+        const float scale = int8_quantise(from, n, reinterpret_cast<std::int8_t*>(to));
+        std::memcpy(to + n, &scale, sizeof scale);
+        return;
+    }
     for (int i = 0; i < n; ++i) store(to, dtype, i, from[i]);
 }
 

@@ -1,6 +1,7 @@
 // A batch as the formulas see it.
 #include "runtime/forward/step_meter.hpp"
 
+#include "kernels/ops.hpp"
 #include "kernels/quant/block_format.hpp"
 
 namespace argosy {
@@ -17,7 +18,7 @@ CostModel cost_model(const ModelPlan& plan, DType weight_dtype, DType kv_dtype, 
                     .expert_columns = plan.moe.intermediate,
                     .window = plan.attention.window,
                     .weight_bits = block_format(weight_dtype).code_bits,
-                    .kv_element_bytes = static_cast<std::int64_t>(size_of(kv_dtype)),
+                    .kv_vector_bytes = kv_vector_bytes(kv_dtype, plan.attention.head_dim),
                     .sample_bytes = sizeof(SampleResult),
                     .logits_rows = logits_rows};
     for (const LayerPlan& layer : plan.layers)

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "kernels/base/error.hpp"
+#include "kernels/ops.hpp"
 #include "kernels/quant/block_format.hpp"
 
 namespace argosy {
@@ -249,8 +250,8 @@ std::int64_t kv_bytes_per_token(const ModelPlan& plan, DType kv_dtype) {
 }
 
 std::int64_t kv_bytes_per_token(const ModelPlan& plan, DType kv_dtype, int tp_rank, int tp) {
-    const std::int64_t elements = std::int64_t{kv_heads_of(plan, tp_rank, tp).count()} * plan.attention.head_dim;
-    return 2 * plan.layer_count * elements * static_cast<std::int64_t>(size_of(kv_dtype));
+    const std::int64_t heads = kv_heads_of(plan, tp_rank, tp).count();
+    return 2 * plan.layer_count * heads * kv_vector_bytes(kv_dtype, plan.attention.head_dim);
 }
 
 }  // namespace argosy

@@ -178,13 +178,15 @@ void bench_experts(const Bench& bench, DType dtype, int rows_each) {
 // `sequences` sequences whose last `rows` of `context` positions are queries; 16 query heads on 4 KV heads of
 // dimension 64. Blocks stand in a pool of several layers, of which each call takes the next, in no order: as they do
 // where caches do not hold them.
-void bench_attention(const Bench& bench, const std::string& what, int sequences, int rows, int context) {
-    const std::string name = fmt::format("attention {}: {} x {} rows, {} context", what, sequences, rows, context);
+void bench_attention(const Bench& bench, DType dtype, const std::string& what, int sequences, int rows, int context) {
+    const Bench::Mode& mode = bench.mode(dtype == DType::int8 ? dtype : DType::f32);
+    const std::string name =
+        fmt::format("attention {} {}: {} x {} rows, {} context", name_of(dtype), what, sequences, rows, context);
     if (!wanted(bench, name)) return;
     const int q_heads = 16;
-    const KvSpec spec{4, 64, DType::bf16};
+    const KvSpec spec{4, 64, dtype};
     const int blocks_each = (context + kKvBlockTokens - 1) / kKvBlockTokens;
-    const std::size_t block_bytes = bench.f32.ops->kv_block_bytes(spec);
+    const std::size_t block_bytes = mode.ops->kv_block_bytes(spec);
     constexpr std::size_t kLayers = 6;
     const std::size_t layer_bytes = block_bytes * static_cast<std::size_t>(sequences * blocks_each);
     Buffer pool(kLayers * layer_bytes);
@@ -204,9 +206,9 @@ void bench_attention(const Bench& bench, const std::string& what, int sequences,
     args.kv = {spec, nullptr, static_cast<std::int64_t>(kLayers * block_bytes)};
     std::size_t layer = 0;
     const double pairs = static_cast<double>(sequences) * rows * (context - (rows - 1) / 2.0);
-    report(bench, name, 4.0 * pairs * q_heads * spec.head_dim, bench.f32.gops, static_cast<double>(layer_bytes), [&] {
+    report(bench, name, 4.0 * pairs * q_heads * spec.head_dim, mode.gops, static_cast<double>(layer_bytes), [&] {
         args.kv.base = pool.as<std::byte>() + layer++ % kLayers * block_bytes;
-        bench.f32.ops->attention(args, bench.stream);
+        mode.ops->attention(args, bench.stream);
     });
 }
 
@@ -238,12 +240,15 @@ void run_all(const Bench& bench) {
         for (const int rows : {1, 4, 64}) bench_product(bench, dtype, rows, 32768, 1024);
         for (const int rows_each : {1, 4, 8, 16, 24, 64}) bench_experts(bench, dtype, rows_each);
     }
-    bench_attention(bench, "decode", 128, 1, 256);
-    bench_attention(bench, "decode", 8, 1, 4096);
-    bench_attention(bench, "decode", 109, 1, 192);
-    bench_attention(bench, "prefill", 4, 128, 128);
-    bench_attention(bench, "prefill", 1, 512, 512);
-    bench_attention(bench, "chunk", 1, 256, 2048);
+    for (const DType dtype : {DType::bf16, DType::int8}) {
+        if (dtype == DType::int8 && bench.int8.ops == nullptr) continue;
+        bench_attention(bench, dtype, "decode", 128, 1, 256);
+        bench_attention(bench, dtype, "decode", 8, 1, 4096);
+        bench_attention(bench, dtype, "decode", 109, 1, 192);
+        bench_attention(bench, dtype, "prefill", 4, 128, 128);
+        bench_attention(bench, dtype, "prefill", 1, 512, 512);
+        bench_attention(bench, dtype, "chunk", 1, 256, 2048);
+    }
     SampleRow row;
     bench_sampler(bench, "greedy", row);
     row.top_logprobs = 5;

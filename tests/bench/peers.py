@@ -2,7 +2,7 @@
 """One table: argosy at fixed shapes beside other engines, this machine's limits and its load.
 
     peers.py BUILD [--peers FILE.jsonl] [--peer-limits DRAM,BF16,INT8] [--peer-run PRECISION=COMMAND]
-             [--runs 3] [--only WORD]
+             [--runs 3] [--peer-runs 3] [--only WORD]
 
 FILE.jsonl holds a measured point of an engine per line: model (A, B, C: shapes/a.json and so on), job (batch, prefix), n,
 precision, peer, total_tok_s, decode_tok_s. A row's best peer is the fastest of the row's precisions. Where it was measured
@@ -26,17 +26,19 @@ HERE = pathlib.Path(__file__).parent
 INT8 = ("int8", "q8_0")
 FOUR_BIT = ("q4_0", "q4_k_m", "int4", "mxfp4")
 
-# name, shape, numerics, weights, precision of the limit, peers' precisions, requests, prefix, in, out
+# name, shape, numerics, further options, precision of the limit, peers' precisions, requests, prefix, in, out
 BATCH = [
     ("A, 128 requests, int8", "A", "int8", None, "int8", INT8 + FOUR_BIT, 128, 0, 128, 128),
     ("A, 128 requests, bf16", "A", "bf16", None, "bf16", ("bf16",), 128, 0, 128, 128),
     ("A, 128 requests, exact", "A", "exact", None, "f32", ("bf16",), 128, 0, 128, 128),
-    ("A, 1 request, 4-bit", "A", "int8", "mxfp4", "4-bit", FOUR_BIT, 1, 0, 128, 128),
+    ("A, 1 request, 4-bit", "A", "int8", "--weights-as mxfp4", "4-bit", FOUR_BIT, 1, 0, 128, 128),
     ("A, 1 request, int8", "A", "int8", None, "int8", INT8, 1, 0, 128, 128),
     ("A, 8 requests, int8", "A", "int8", None, "int8", INT8 + FOUR_BIT, 8, 0, 128, 128),
     ("A, 32 requests, int8", "A", "int8", None, "int8", INT8 + FOUR_BIT, 32, 0, 128, 128),
     ("A, 512 requests, int8", "A", "int8", None, "int8", (), 512, 0, 128, 128),
     ("A, 64 requests, prefix 1024, int8", "A", "int8", None, "int8", INT8 + FOUR_BIT, 64, 1024, 32, 32),
+    ("A, 128 requests, int8, KV of int8", "A", "int8", "--kv-dtype int8", "int8", (), 128, 0, 128, 128),
+    ("A, 64 requests, prefix 1024, int8, KV of int8", "A", "int8", "--kv-dtype int8", "int8", (), 64, 1024, 32, 32),
     ("B, 128 requests, int8", "B", "int8", None, "int8", INT8 + FOUR_BIT, 128, 0, 128, 128),
     ("C, 128 requests, int8", "C", "int8", None, "int8", INT8 + FOUR_BIT, 128, 0, 128, 128),
 ]
@@ -132,20 +134,19 @@ def load():
 
 
 def batch_row(args, row, peers, folder):
-    name, model, numerics, weights, precision, *_ = row
+    name, model, numerics, further, precision, *_ = row
     options = ["--model", str(shape(model)), "--numerics", numerics, "--requests", str(row[6]), "--shared-prefix",
                str(row[7]), "--input-tokens", str(row[8]), "--output-tokens", str(row[9])]
-    if weights:
-        options += ["--weights-as", weights]
+    options += (further or "").split()
     before = load()
     limits = machine_limits(args.build, folder)
     if numerics == "bf16" and limits["tiles"]:
         options[options.index("bf16")] = "bf16-amx"
     commands = [command for kind, command in args.peer_run if kind in row[5]]
     runs, measured = [], {command: [] for command in commands}
-    for _ in range(args.runs):
+    for turn in range(args.runs):
         runs.append(bench(args.build, options))
-        for command in commands:
+        for command in commands if turn < args.peer_runs else []:
             measured[command].append(run_peer(command, row))
     total = statistics.median(r[0] for r in runs)
     config = json.loads(shape(model).read_text())
@@ -190,6 +191,7 @@ def main():
     parser.add_argument("--peer-run", type=lambda t: tuple(t.split("=", 1)), action="append", default=[],
                         help="precision=command of an engine to measure beside argosy; may be given again")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--peer-runs", type=int, default=3, help="of an engine measured here, which may take long")
     parser.add_argument("--only", default="", help="rows whose name holds this word")
     args = parser.parse_args()
     peers = [json.loads(line) for line in args.peers.read_text().splitlines()] if args.peers else []

@@ -20,6 +20,8 @@ struct KvCase {
     int hidden = 19;
     std::uint64_t seed = 1;
 
+    std::string_view numerics() const { return kv_dtype == DType::int8 ? "int8" : "exact"; }
+    const Ops& judge() const { return select_backend("reference", "auto", numerics()); }
     int tokens() const { return std::accumulate(lengths.begin(), lengths.end(), 0); }
     int columns() const { return (q_heads + 2 * kv_heads) * head_dim; }
     int q_columns() const { return q_heads * head_dim; }

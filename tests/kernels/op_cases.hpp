@@ -138,8 +138,8 @@ using RunRows = std::function<Floats(const Ops&, int threads, const Rows& rows)>
 
 // The property: every backend with 1, 2 and 3 threads gives the reference's bits for the whole batch, and for any part
 // of it, a row alone included.
-inline void check_rows(const std::string& what, int rows, const RunRows& run) {
-    const Floats expected = run(reference_ops(), 1, all_rows(rows));
+inline void check_rows(const std::string& what, int rows, const RunRows& run, std::string_view numerics = "exact") {
+    const Floats expected = run(select_backend("reference", "auto", numerics), 1, all_rows(rows));
     const std::size_t width = expected.size() / static_cast<std::size_t>(rows);
     REQUIRE(width * static_cast<std::size_t>(rows) == expected.size());
     std::vector<Rows> subsets{{0}, {rows - 1}, {rows / 2}};
@@ -149,7 +149,7 @@ inline void check_rows(const std::string& what, int rows, const RunRows& run) {
         for (int row = rows / 3; row < rows - 1; ++row) middle.push_back(row);
         subsets.insert(subsets.end(), {odd, middle});
     }
-    for (const Ops* ops : runnable_ops()) {
+    for (const Ops* ops : runnable_ops(numerics)) {
         for (const int threads : {1, 2, 3}) {
             INFO(what << ", " << ops->name << ", " << threads << " threads, " << rows << " rows");
             REQUIRE(same_bits(run(*ops, threads, all_rows(rows)), expected));

@@ -7,6 +7,7 @@ namespace {
 std::vector<KvCase> kv_cases() {
     const DType bf16 = DType::bf16;
     const DType f32 = DType::f32;
+    const DType int8 = DType::int8;
     return {
         {4, 4, 8, 8, f32, {1, 17, 70}},
         {4, 2, 8, 4, bf16, {33, 129, 5}, bf16},
@@ -17,27 +18,37 @@ std::vector<KvCase> kv_cases() {
         {4, 2, 128, 128, bf16, {257}, bf16},
         {4, 4, 128, 128, f32, {67, 12}, f32, true},
         {12, 6, 16, 16, bf16, {70, 33}, bf16},  // more KV heads than stand together in a task of few queries
+        {4, 4, 8, 8, int8, {1, 17, 70}},
+        {6, 2, 10, 4, int8, {33, 129, 5}, bf16},
+        {2, 2, 64, 64, int8, {130, 16}, f32, true, true},
+        {5, 1, 80, 20, int8, {66, 31, 1}, bf16, true},
+        {4, 2, 128, 128, int8, {257}, bf16},
+        {12, 6, 16, 16, int8, {70, 33}, bf16},
+        {2, 1, 512, 512, int8, {70, 3}, bf16},
     };
 }
 
 TEST_CASE("qkv: q of any rows") {
     for (const KvCase& shape : kv_cases()) {
         const KvInputs in = kv_inputs(shape);
-        check_rows("qkv " + shape.name(), shape.tokens(), [&](const Ops& ops, int threads, const Rows& rows) {
-            return KvPool(ops, shape, in, 3).run_qkv(rows, threads);
-        });
+        check_rows(
+            "qkv " + shape.name(), shape.tokens(),
+            [&](const Ops& ops, int threads, const Rows& rows) {
+                return KvPool(ops, shape, in, 3).run_qkv(rows, threads);
+            },
+            shape.numerics());
     }
 }
 
 TEST_CASE("qkv and attention: chunks, lone rows, permuted blocks and threads give the whole's bits") {
     for (const KvCase& shape : kv_cases()) {
         const KvInputs in = kv_inputs(shape);
-        const KvPool judge(reference_ops(), shape, in, 5);
+        const KvPool judge(shape.judge(), shape, in, 5);
         const Floats q = judge.run_qkv(all_rows(shape.tokens()), 1);
         const Floats expected = judge.run_attention(q, judge.whole_spans(), 1);
         for (const float value : expected) REQUIRE(value == value);
 
-        for (const Ops* ops : runnable_ops()) {
+        for (const Ops* ops : runnable_ops(shape.numerics())) {
             INFO(shape.name() << ", " << ops->name);
             for (const int threads : {1, 2, 3}) {
                 const KvPool pool(*ops, shape, in, 100 + static_cast<std::uint64_t>(threads));
@@ -85,7 +96,7 @@ TEST_CASE("qkv and attention: chunks, lone rows, permuted blocks and threads giv
 TEST_CASE("attention of many short spans, alone and beside long ones, gives the whole's bits") {
     for (const KvCase& shape : kv_cases()) {
         const KvInputs in = kv_inputs(shape);
-        const KvPool judge(reference_ops(), shape, in, 5);
+        const KvPool judge(shape.judge(), shape, in, 5);
         const Floats q = judge.run_qkv(all_rows(shape.tokens()), 1);
         const Floats expected = judge.run_attention(q, judge.whole_spans(), 1);
         for (const int rows_max : {1, 3, 40}) {
@@ -101,7 +112,7 @@ TEST_CASE("attention of many short spans, alone and beside long ones, gives the 
                     at += rows;
                 }
             }
-            for (const Ops* ops : runnable_ops()) {
+            for (const Ops* ops : runnable_ops(shape.numerics())) {
                 const KvPool pool(*ops, shape, in, 7);
                 pool.run_qkv(all_rows(shape.tokens()), 1);
                 for (const int threads : {1, 2, 3}) {
@@ -120,7 +131,7 @@ TEST_CASE("attention with an explicit map of query heads to kv heads") {
     const KvCase shape{5, 3, 16, 16, DType::bf16, {90, 20}};
     const KvInputs in = kv_inputs(shape);
     const std::vector<std::int32_t> map{2, 0, 0, 1, 2};
-    const KvPool judge(reference_ops(), shape, in, 5);
+    const KvPool judge(shape.judge(), shape, in, 5);
     const Floats q = judge.run_qkv(all_rows(shape.tokens()), 1);
     const Floats expected = judge.run_attention(q, judge.whole_spans(), 1, map.data());
     // The same with one query head per kv head, three runs of it.
@@ -128,7 +139,7 @@ TEST_CASE("attention with an explicit map of query heads to kv heads") {
         KvCase single = shape;
         single.q_heads = 1;
         const KvPool& pool = judge;
-        KvPool alone(reference_ops(), single, in, 5);
+        KvPool alone(single.judge(), single, in, 5);
         alone.layer = pool.layer;
         alone.blocks = pool.blocks;
         Floats q_head, expected_head;
@@ -139,7 +150,7 @@ TEST_CASE("attention with an explicit map of query heads to kv heads") {
         }
         REQUIRE(same_bits(alone.run_attention(q_head, alone.whole_spans(), 1, &map[head]), expected_head));
     }
-    for (const Ops* ops : runnable_ops()) {
+    for (const Ops* ops : runnable_ops(shape.numerics())) {
         INFO(ops->name);
         for (const int threads : {1, 2, 3}) {
             const KvPool pool(*ops, shape, in, 77);
@@ -152,18 +163,45 @@ TEST_CASE("attention with an explicit map of query heads to kv heads") {
 // Rule R5 counts positions, not rows: a sequence's first tokens give the same output whatever follows or stands beside
 // them.
 TEST_CASE("attention depends on the tokens before a row alone") {
-    KvCase longer{2, 1, 16, 16, DType::bf16, {140, 9}};
-    KvCase shorter = longer;
-    shorter.lengths = {71};
-    const KvInputs in = kv_inputs(longer);
-    for (const Ops* ops : runnable_ops()) {
-        const KvPool all(*ops, longer, in, 1);
-        const Floats q = all.run_qkv(all_rows(149), 1);
-        const Floats whole = all.run_attention(q, all.whole_spans(), 1);
-        const KvPool part(*ops, shorter, in, 2);
-        const Floats q_part = part.run_qkv(all_rows(71), 1);
-        INFO(ops->name);
-        REQUIRE(same_bits(part.run_attention(q_part, part.whole_spans(), 1), gather(whole, all_rows(71), 32)));
+    for (const DType dtype : {DType::bf16, DType::int8}) {
+        const KvCase longer{2, 1, 16, 16, dtype, {140, 9}};
+        KvCase shorter = longer;
+        shorter.lengths = {71};
+        const KvInputs in = kv_inputs(longer);
+        for (const Ops* ops : runnable_ops(longer.numerics())) {
+            const KvPool all(*ops, longer, in, 1);
+            const Floats q = all.run_qkv(all_rows(149), 1);
+            const Floats whole = all.run_attention(q, all.whole_spans(), 1);
+            const KvPool part(*ops, shorter, in, 2);
+            const Floats q_part = part.run_qkv(all_rows(71), 1);
+            INFO(ops->name << ", " << name_of(dtype));
+            REQUIRE(same_bits(part.run_attention(q_part, part.whole_spans(), 1), gather(whole, all_rows(71), 32)));
+        }
+    }
+}
+
+// Codes of 8 bits for queries, keys, values and weights: right to about one in a hundred.
+TEST_CASE("attention over a KV cache of int8 is near that over one of f32") {
+    for (const int head_dim : {16, 64, 128}) {
+        KvCase shape{4, 2, head_dim, 16, DType::f32, {150, 31}};
+        const KvInputs in = kv_inputs(shape);
+        const Ops& reference = select_backend("reference", "auto", "int8");
+        const auto run = [&](DType dtype) {
+            shape.kv_dtype = dtype;
+            const KvPool pool(reference, shape, in, 5);
+            return pool.run_attention(pool.run_qkv(all_rows(shape.tokens()), 1), pool.whole_spans(), 1);
+        };
+        const Floats exact = run(DType::f32);
+        const Floats codes = run(DType::int8);
+        double error = 0;
+        double square = 0;
+        for (std::size_t i = 0; i < exact.size(); ++i) {
+            error += (codes[i] - exact[i]) * (codes[i] - exact[i]);
+            square += exact[i] * exact[i];
+        }
+        INFO(head_dim << " dimensions");
+        CHECK(std::sqrt(error / square) < 0.02);
+        CHECK(error > 0);
     }
 }
 

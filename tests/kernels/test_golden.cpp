@@ -55,6 +55,8 @@ constexpr Golden kInt8[] = {
     {"attention bf16", 0x07ca96d7a060e0d6},
     {"qkv f32", 0x48f0c993ad872222},
     {"attention f32", 0x2b67ea84d2fc2571},
+    {"qkv int8", 0x48f0c993ad872222},
+    {"attention int8", 0xbc197b224489e2f9},
     {"route", 0xe4437667c528ae99},
     {"gate_up", 0xb860b888de3b5933},
     {"leaf_projection", 0xaae4da81bda024c6},
@@ -124,14 +126,16 @@ std::vector<Golden> compute(const Ops& ops) {
     ops.rms_norm({rows, hidden, x.data(), norm.data(), 1e-6F, normed.data()}, stream);
     keep("rms_norm", normed);
 
-    for (const DType kv : {DType::bf16, DType::f32}) {
+    for (const DType kv : {DType::bf16, DType::f32, DType::int8}) {
+        if (kv == DType::int8 && ops.products != Products::int8) continue;
         const KvCase shape{4, 2, 24, 16, kv, {100, 70}, DType::bf16, true, true, hidden, 3};
         KvInputs in = kv_inputs(shape);
         std::copy(normed.begin(), normed.end(), in.x.begin());
         const KvPool pool(ops, shape, in, 4);
         const Floats q = pool.run_qkv(all_rows(shape.tokens()), 2);
-        keep(kv == DType::bf16 ? "qkv bf16" : "qkv f32", q);
-        keep(kv == DType::bf16 ? "attention bf16" : "attention f32", pool.run_attention(q, pool.whole_spans(), 2));
+        const Floats attended = pool.run_attention(q, pool.whole_spans(), 2);
+        keep(kv == DType::bf16 ? "qkv bf16" : kv == DType::f32 ? "qkv f32" : "qkv int8", q);
+        keep(kv == DType::bf16 ? "attention bf16" : kv == DType::f32 ? "attention f32" : "attention int8", attended);
     }
 
     const Packed router =

@@ -46,7 +46,7 @@ int vocab_owner(std::int64_t word, std::int64_t vocab, int parts) {
 
 // Counts for one rank, by loops over rows, heads, columns and keys.
 struct Counted {
-    std::map<CostPart, std::int64_t> multiplications, weights, kv_elements;
+    std::map<CostPart, std::int64_t> multiplications, weights, kv_vectors;
 };
 Counted count_arithmetic(const CostModel& m, const CostPlace& p, const std::vector<Sequence>& sequences) {
     Counted c;
@@ -83,7 +83,7 @@ Counted count_arithmetic(const CostModel& m, const CostPlace& p, const std::vect
                 }
             }
             const auto touched = static_cast<std::int64_t>(read.size()) + s.rows;  // read, and the new ones written
-            c.kv_elements[CostPart::scores] += 2 * touched * static_cast<std::int64_t>(kv_heads.size()) * m.head_dim;
+            c.kv_vectors[CostPart::scores] += 2 * touched * static_cast<std::int64_t>(kv_heads.size());
         }
         if (dense > 0) {
             std::int64_t columns = 0;
@@ -122,7 +122,7 @@ CostModel small_model() {
             .expert_columns = 13,
             .window = 0,
             .weight_bits = 16,
-            .kv_element_bytes = 4,
+            .kv_vector_bytes = 4 * 5,
             .sample_bytes = 20,
             .logits_rows = 4};
 }
@@ -149,7 +149,7 @@ TEST_CASE("operations and bytes of every part are those of counting them one by 
                     INFO(name_of(part));
                     CHECK(cost.of(part).flops == 2 * counted.multiplications[part]);
                     CHECK(cost.of(part).weight_bytes == model.matrix_bytes(counted.weights[part]));
-                    CHECK(cost.of(part).kv_bytes == counted.kv_elements[part] * model.kv_element_bytes);
+                    CHECK(cost.of(part).kv_bytes == counted.kv_vectors[part] * model.kv_vector_bytes);
                 }
             }
         }

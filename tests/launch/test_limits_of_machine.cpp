@@ -207,7 +207,7 @@ TEST_CASE("bytes are predicted before the run where routers cannot change them")
                     .expert_columns = 200,
                     .window = 0,
                     .weight_bits = 16,
-                    .kv_element_bytes = 2,
+                    .kv_vector_bytes = 32 * 2,
                     .sample_bytes = sizeof(SampleResult),
                     .logits_rows = 512};
     const TempDir temp;

@@ -65,6 +65,8 @@ TEST_CASE("mistakes name the option and what to do") {
     CHECK_THAT(complaint({"--tp", "9"}), Contains("--tp is 9"));
     CHECK_THAT(complaint({"--pp", "2"}), Contains("one pipeline stage"));
     CHECK_THAT(complaint({"--numerics", "int4"}), Contains("must be one of exact, bf16, bf16-amx, int8"));
+    CHECK_THAT(complaint({"--kv-dtype", "int8"}), Contains("--kv-dtype int8 needs --numerics int8"));
+    CHECK_THAT(complaint({"--numerics", "bf16", "--kv-dtype", "int8"}), Contains("with 'bf16' attention"));
     CHECK_THAT(complaint({"--record", "logit"}), Contains("logits, hidden, router"));
     CHECK_THAT(complaint({"--prefix-cache", "maybe"}), Contains("write on or off"));
     CHECK_THAT(complaint({"--ledger", "maybe"}), Contains("must be one of on, off, measure"));

@@ -206,8 +206,11 @@ TEST_CASE("instruction sets give the same bytes") {
 }
 
 // Layouts, steps, threads and instruction sets; `few` requests for the slow reference.
-void check_numerics(const std::string& numerics) {
-    const auto with = [&](const std::string& options) { return "--numerics " + numerics + " " + options; };
+void check_numerics(const std::string& numerics, const std::string& kv_dtype = "bf16") {
+    const auto with = [&](const std::string& options) {
+        return "--numerics " + numerics + " --kv-dtype " + kv_dtype + " " + options;
+    };
+    const std::string little = kv_dtype == "int8" ? "384KiB" : "640KiB";
     const std::string requests = mixed_requests(250);
     const Way alone{with(""), 0, above("rows_max", 512), {}};
     std::vector<Way> sets{{with("--isa avx2"), 0, equals("kernels_isa", 2), {}},
@@ -227,7 +230,7 @@ void check_numerics(const std::string& numerics) {
                        {with("--tp 4 --etp 4"), 4, above("leaf_sums", 0), {}},
                        {with("--tp 2 --dp 2 --etp 2"), 4, above("exchange_rows", 0), {}},
                        {with("--max-rows 8"), 0, equals("rows_max", 8), {}},
-                       {with("--max-rows 64 --kv-memory 640KiB"), 0, above("preemptions", 0), {}},
+                       {with("--max-rows 64 --kv-memory " + little), 0, above("preemptions", 0), {}},
                        {with("--threads 2"), 0, equals("threads", 2), {}},
                    });
     const std::string few = mixed_requests(25);
@@ -238,6 +241,13 @@ void check_numerics(const std::string& numerics) {
 }
 
 TEST_CASE("int8 numerics give the same bytes in all ways") { check_numerics("int8"); }
+
+TEST_CASE("a KV cache of int8 gives the same bytes in all ways, and others than one of bf16") {
+    check_numerics("int8", "int8");
+    const std::string few = mixed_requests(25);
+    CHECK_FALSE((run_way(few, {"--numerics int8", 0, above("steps", 0), {}}) ==
+                 run_way(few, {"--numerics int8 --kv-dtype int8", 0, above("steps", 0), {}})));
+}
 
 TEST_CASE("bf16 numerics give the same bytes in all ways") { check_numerics("bf16"); }
 

@@ -42,8 +42,9 @@ constexpr bool tile_fetches(int queries) {
     return 2 * queries <= V::kQueryRows;
 }
 
-// score[q][block * 16 + lane] = q . k * scale for kBlocks blocks. q is [kQueries][kQueryStride], so that one pointer and
-// constant offsets reach all rows; key[b] a head's [head_dim][16]; fetch[b] is what is read next, as long as key[b].
+// score[q][block * 16 + lane] = q . k * scale for kBlocks blocks. q is [kQueries][kQueryStride], so that one pointer
+// and constant offsets reach all rows; key[b] a head's [head_dim][16]; fetch[b] is what is read next, as long as
+// key[b].
 template <class V, class Kv, int kQueries, int kBlocks>
 [[gnu::noinline]] static void score_tile(const float* q, const std::byte* const* key, const std::byte* const* fetch,
                                          int head_dim, float scale, float* score) {

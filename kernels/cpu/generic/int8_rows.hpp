@@ -15,7 +15,7 @@ template <class V>
     return left >= 16 ? V::load(x) : V::load_first(x, left);
 }
 
-// One block: 16 codes at a time to code_at(0), code_at(16), ..., zeros behind the last, and scale and correction.
+// One block, of at most 512 values: 16 codes at a time to code_at(0), code_at(16), ..., zeros behind the last, and scale and correction.
 template <class V, class CodeAt>
 [[gnu::always_inline]] static inline void quantise_block(const float* x, int count, const CodeAt& code_at, float* scale,
                                                          std::int32_t* correction) {
@@ -33,9 +33,9 @@ template <class V, class CodeAt>
         store_low_bytes(shifted, code_at(i));
         sum = vadd(sum, vsub(shifted, shift));
     }
-    const float all = sum_lanes(sum);  // an integer of at most 127 * 128, so exact in any order
+    const float all = sum_lanes(sum);  // an integer, small enough to be exact in any order
     *scale = by.scale;
-    *correction = all >= -16256.0F && all <= 16256.0F ? -128 * static_cast<std::int32_t>(all) : 0;  // NaN: 0
+    *correction = all >= -65024.0F && all <= 65024.0F ? -128 * static_cast<std::int32_t>(all) : 0;  // NaN: 0
 }
 
 template <class V>

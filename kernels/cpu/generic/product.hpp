@@ -133,13 +133,16 @@ static void for_product_tasks(const ProductJob& job, int tile_rows, const Stream
 // Outputs stay as they are.
 struct NoFinish {};
 
-// Part `i` of `parts` of one range to be fetched.
+// Part `i` of `parts` of both ranges to be fetched.
 ARGOSY_INLINE FetchAhead part_of(const FetchAhead& ahead, std::int64_t i, std::int64_t parts) {
+    const auto line = [&](const std::byte* begin, const std::byte* end, std::int64_t at) {
+        return begin == nullptr ? nullptr : begin + (end - begin) / 64 * at / parts * 64;
+    };
     FetchAhead part;
-    const auto line = [&](std::int64_t at) { return ahead.next + (ahead.end - ahead.next) / 64 * at / parts * 64; };
-    if (ahead.next == nullptr || line(i) == line(i + 1)) return part;
-    part.next = line(i);
-    part.end = line(i + 1);
+    part.next = line(ahead.next, ahead.end, i);
+    part.end = line(ahead.next, ahead.end, i + 1);
+    part.then = line(ahead.then, ahead.then_end, i);
+    part.then_end = line(ahead.then, ahead.then_end, i + 1);
     return part;
 }
 
@@ -150,29 +153,40 @@ ARGOSY_INLINE constexpr int finish_rows(int tile_rows) {
     return tile_rows < kFinishRowsMax / 4 ? 4 * tile_rows : kFinishRowsMax;
 }
 
+// Some rows and outputs of a job: values [rows][stride], free to be overwritten.
+struct TaskValues {
+    std::int64_t row = 0;
+    int rows = 0;
+    std::int64_t output = 0;
+    int outputs = 0;
+    float* values = nullptr;
+    std::int64_t stride = 0;
+};
+
 // Runs a task with run(job, row_begin, row_end, ahead). With a finish its outputs go to memory of this thread's cache,
-// rows_max rows at a time, and finish(row, rows, first_output, outputs, values [rows][outputs]) makes what it wants of
-// them; jobs with gate and up panels fetch nothing ahead then.
+// rows_max rows at a time, and finish(TaskValues) makes what it wants of them. Rows stand an odd number of lines apart,
+// so that a panel's outputs of all rows spread over the sets of the first-level cache.
 template <class Finish, class Run>
 static void run_task(const ProductJob& job, const ProductTask& task, const FetchAhead& ahead, int rows_max,
                      const Finish& finish, const Run& run) {
     if constexpr (std::is_same_v<Finish, NoFinish>) {
         run(job, task.row_begin, task.row_end, ahead);
     } else {
-        alignas(64) float values[kFinishRowsMax * kSlotsMax * kPanelOutputs];
+        alignas(64) float values[kFinishRowsMax * (kSlotsMax + 1) * kPanelOutputs];
         const std::int64_t n = job.weight[0].spec.n;
         ProductJob part = job;
         part.out = values;
         part.out_output = task.panel_begin * kPanelOutputs;
+        part.out_stride = ((task.panel_end - task.panel_begin) | 1) * kPanelOutputs;
         const std::int64_t end = task.panel_end * kPanelOutputs;
-        part.out_stride = (end < n ? end : n) - part.out_output;
+        const auto outputs = static_cast<int>((end < n ? end : n) - part.out_output);
         const std::int64_t passes = (task.row_end - task.row_begin + rows_max - 1) / rows_max;
         for (std::int64_t pass = 0; pass < passes; ++pass) {
             part.out_row = task.row_begin + pass * rows_max;
             const std::int64_t rows_end = pass + 1 < passes ? part.out_row + rows_max : task.row_end;
             run(part, part.out_row, rows_end, part_of(ahead, pass, passes));
-            finish(part.out_row, static_cast<int>(rows_end - part.out_row), part.out_output,
-                   static_cast<int>(part.out_stride), values);
+            finish(TaskValues{part.out_row, static_cast<int>(rows_end - part.out_row), part.out_output, outputs, values,
+                              part.out_stride});
         }
     }
 }

@@ -5,11 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/cpu/generic/kv_store.hpp"
 #include "kernels/cpu/generic/product.hpp"
 #include "kernels/cpu/generic/row_math.hpp"
-#include "kernels/cpu/kv_block.hpp"
 #include "kernels/ops.hpp"
-#include "kernels/quant/bf16.hpp"
 
 namespace argosy {
 
@@ -49,33 +48,6 @@ static void add_bias(const float* bias, int n, float* x) {
     for (; i < n; ++i) x[i] += bias[i];
 }
 
-// One token's key of one head; `token` is the place within the block.
-ARGOSY_INLINE void store_key(const KvSpec& spec, std::byte* block, int head, int token, const float* k) {
-    std::byte* keys = block + kv_key_offset(spec, head);
-    if (spec.dtype == DType::bf16) {
-        auto* to = reinterpret_cast<std::uint16_t*>(keys) + token;
-        for (int d = 0; d < spec.head_dim; ++d) to[d * kKvBlockTokens] = encode_bf16(k[d]);
-    } else {
-        auto* to = reinterpret_cast<float*>(keys) + token;
-        for (int d = 0; d < spec.head_dim; ++d) to[d * kKvBlockTokens] = k[d];
-    }
-}
-
-// The same of its value.
-ARGOSY_INLINE void store_value(const KvSpec& spec, std::byte* block, int head, int token, const float* v) {
-    const std::int64_t stride = kv_value_stride(spec);
-    std::byte* values = block + kv_value_offset(spec, head);
-    if (spec.dtype == DType::bf16) {
-        auto* to = reinterpret_cast<std::uint16_t*>(values) + token * stride;
-        for (int d = 0; d < spec.head_dim; ++d) to[d] = encode_bf16(v[d]);
-        for (std::int64_t d = spec.head_dim; d < stride; ++d) to[d] = 0;
-    } else {
-        auto* to = reinterpret_cast<float*>(values) + token * stride;
-        for (int d = 0; d < spec.head_dim; ++d) to[d] = v[d];
-        for (std::int64_t d = spec.head_dim; d < stride; ++d) to[d] = 0;
-    }
-}
-
 // Head `head` of a row's q, then k, then v heads; x [head_dim] is what the product gave for it, and is overwritten.
 template <class V>
 static void finish_head(const QkvArgs& args, std::int64_t row, int head, float* x) {
@@ -85,24 +57,23 @@ static void finish_head(const QkvArgs& args, std::int64_t row, int head, float* 
     const int v_heads = args.q_heads + args.kv_heads;
     std::byte* block = args.kv.base + args.kv_slot[row] / kKvBlockTokens * args.kv.block_stride_bytes;
     const int token = static_cast<int>(args.kv_slot[row] % kKvBlockTokens);
-    if (head >= v_heads) return store_value(args.kv.spec, block, head - v_heads, token, x);
+    if (head >= v_heads) return store_value<V>(args.kv.spec, block, head - v_heads, token, x);
     const float* norm = head < k_heads ? args.q_norm : args.k_norm;
     if (norm != nullptr) rms_norm_row<V>(x, norm, n, args.norm_eps, x);
     const std::int64_t half = args.rotary_dim / 2;
     rotate_head<V>(args, x, args.rope_cos + args.position[row] * half, args.rope_sin + args.position[row] * half);
-    if (head >= k_heads) return store_key(args.kv.spec, block, head - k_heads, token, x);
+    if (head >= k_heads) return store_key<V>(args.kv.spec, block, head - k_heads, token, x);
     std::memcpy(args.q + (row * args.q_heads + head) * n, x, static_cast<std::size_t>(n) * sizeof(float));
 }
 
-// All that follows the product, for rows of qkv [rows][stride] that begin with row `row` and output `first_output`.
+// All that follows the product, for whole heads of some rows.
 template <class V>
-static void finish_heads(const QkvArgs& args, std::int64_t row, int rows, std::int64_t first_output, int outputs,
-                         float* values, std::int64_t stride) {
-    const auto first = static_cast<int>(first_output / args.head_dim);
-    const int heads = outputs / args.head_dim;
-    for (int r = 0; r < rows; ++r) {
+static void finish_heads(const QkvArgs& args, const TaskValues& part) {
+    const auto first = static_cast<int>(part.output / args.head_dim);
+    const int heads = part.outputs / args.head_dim;
+    for (int r = 0; r < part.rows; ++r) {
         for (int i = 0; i < heads; ++i)
-            finish_head<V>(args, row + r, first + i, values + r * stride + i * args.head_dim);
+            finish_head<V>(args, part.row + r, first + i, part.values + r * part.stride + i * args.head_dim);
     }
 }
 
@@ -119,14 +90,12 @@ static void run_qkv(const QkvArgs& args, const Stream& stream, const Product& pr
     ProductJob job = plain_job(args.weight, group_begin, args.x, args.qkv, n);
     if (heads_are_panels(args)) {
         job.panel_unit = args.head_dim / kPanelOutputs;
-        product(job, [&](std::int64_t row, int rows, std::int64_t first_output, int outputs, float* values) {
-            finish_heads<V>(args, row, rows, first_output, outputs, values, outputs);
-        });
+        product(job, [&](const TaskValues& part) { finish_heads<V>(args, part); });
         return;
     }
     product(job, NoFinish{});
     parallel_rows(stream, args.rows, static_cast<int>(16384 / (4 * n + 1)) + 1, [&](int begin, int end) {
-        finish_heads<V>(args, begin, end - begin, 0, static_cast<int>(n), args.qkv + begin * n, n);
+        finish_heads<V>(args, {begin, end - begin, 0, static_cast<int>(n), args.qkv + begin * n, n});
     });
 }
 
