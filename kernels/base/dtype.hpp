@@ -6,10 +6,10 @@
 
 namespace argosy {
 
-// bf16_pairs is bf16 as products of pairs take it, with zeros for denormals (rule R11), bf16_tiles the same for products
-// in the order of tiles (rule R12); mxfp4_int8 is mxfp4 as products of int8 take it, with the scales of their blocks
-// (kernels/quant/mxfp4_int8.hpp). Files know none of these. The four before the last are block formats of matrices: codes that mean nothing without the scales beside them
-// (kernels/quant/block_format.hpp).
+// bf16_pairs is bf16 as products of pairs take it, with zeros for denormals (rule R11), bf16_tiles the same for
+// products in the order of tiles (rule R12); mxfp4_int8 is mxfp4 as products of int8 take it, with the scales of their
+// blocks (kernels/quant/mxfp4_int8.hpp). Files know none of these. The four before the last are block formats of
+// matrices: codes that mean nothing without the scales beside them (kernels/quant/block_format.hpp).
 enum class DType {
     f32,
     bf16,

@@ -22,6 +22,7 @@ vocabulary            333
 positions             512
 KV per token, bf16    504 bytes (504 B)
 KV per token, f32     1,008 bytes (1008 B)
+KV per token, int8    324 bytes (324 B)
 weights per rank, in f32, on 2 ranks: dp 1, tp 2, ep 2, etp 1
                          least bytes            most bytes
   attention                  100,800               100,800     98.44 KiB

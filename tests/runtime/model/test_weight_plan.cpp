@@ -233,6 +233,7 @@ TEST_CASE("parameters, bytes and KV by hand") {
     CHECK(weight_bytes(tied, 4, {1, 2, 0, 1, 0, 1})[WeightClass::head] == 4 * (333 - 160) * 60);
     CHECK(kv_bytes_per_token(plan, DType::bf16) == 2 * 3 * 3 * 14 * 2);
     CHECK(kv_bytes_per_token(plan, DType::f32, 0, 2) == 2 * 3 * 2 * 14 * 4);
+    CHECK(kv_bytes_per_token(plan, DType::int8) == 2 * 3 * 3 * (14 + 4));
 }
 
 TEST_CASE("bytes as stored follow each tensor's own format") {
