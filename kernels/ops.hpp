@@ -201,6 +201,11 @@ struct CombineArgs {
     const float* source = nullptr;              // [*, columns]
     const float* residual = nullptr;            // [rows, columns] or null
     float* out = nullptr;                       // [rows, columns]; may be residual
+    // Where ranks hold the leaves of a source row apart (parts > 0), it is the tree over their subtrees that leaf_join
+    // makes, and part p's row s stands at partial[p] + partial_row[p][s] * columns (no list: s itself).
+    int parts = 0;                                     // 1, 2, 4 or 8
+    const float* const* partial = nullptr;             // [parts]; null: absent, not all of them
+    const std::int32_t* const* partial_row = nullptr;  // [parts]
 };
 inline constexpr int kCombineDepthMax = 32;  // values a row's stack may hold: one per bit of an expert id
 

@@ -44,6 +44,7 @@ ExpertExchange::ExpertExchange(Communicator& stage, Communicator& etp, const Ops
     }
     ep_rank_ = stage.rank() / etp.size();
     partials_.resize(static_cast<std::size_t>(etp.size()));
+    partial_rows_.resize(static_cast<std::size_t>(etp.size()));
 }
 
 std::int64_t ExpertExchange::rows_to_come(int source, int ep_rank) const {
@@ -197,52 +198,43 @@ const ExpertExchange::Received& ExpertExchange::dispatch(int round) {
     return received_;
 }
 
-// Joins the etp ranks' partial sums of the grouped rows that this member combines; returns them, [own grouped rows,
-// hidden].
-const float* ExpertExchange::join_members(const float* y, const Stream& stream) {
+// Hands the etp ranks their parts of y, and gathers theirs of the grouped rows that this member combines.
+void ExpertExchange::exchange_partials(const float* y) {
     const int members = etp_.size();
     const int self = etp_.rank();
     const std::int64_t row_bytes = config_.hidden * kFloatBytes;
     const auto present = [&](int e) { return (config_.etp_present >> e & 1) != 0; };
     const auto& begin = received_plan_.member_begin;
     const std::int64_t own_rows = begin[static_cast<std::size_t>(self) + 1] - begin[static_cast<std::size_t>(self)];
-    member_send_.grow(static_cast<std::size_t>(received_plan_.grouped_rows() * row_bytes));
+    member_send_.grow(static_cast<std::size_t>((received_plan_.grouped_rows() - own_rows) * row_bytes));
     member_receive_.grow(static_cast<std::size_t>((members - 1) * own_rows * row_bytes));
-    joined_.grow(static_cast<std::size_t>(own_rows * row_bytes));
     send_.assign(static_cast<std::size_t>(members), {});
     receive_.assign(static_cast<std::size_t>(members), {});
+    float* packed = member_send_.as<float>();
     float* slot = member_receive_.as<float>();
     for (int e = 0; e < members; ++e) {
-        const std::int32_t first = begin[static_cast<std::size_t>(e)];
-        const std::int64_t rows = begin[static_cast<std::size_t>(e) + 1] - first;
-        const float* theirs = nullptr;
-        if (present(self)) {
-            theirs = pack_rows(y, received_plan_.member_grouped.data() + first, rows, config_.hidden,
-                               member_send_.as<float>() + static_cast<std::int64_t>(first) * config_.hidden);
-        }
+        const auto at = static_cast<std::size_t>(e);
+        const std::int32_t* rows = received_plan_.member_grouped.data() + begin[at];
+        const std::int64_t count = begin[at + 1] - begin[at];
+        partials_[at] = nullptr;
+        partial_rows_[at] = nullptr;
         if (e == self) {
-            partials_[static_cast<std::size_t>(e)] = theirs;
+            if (present(self)) partials_[at] = y;
+            partial_rows_[at] = rows;
             continue;
         }
         if (present(self)) {
-            send_[static_cast<std::size_t>(e)] = {theirs, rows * row_bytes};
-            planned_.etp_bytes += rows * row_bytes;
+            send_[at] = {pack_rows(y, rows, count, config_.hidden, packed), count * row_bytes};
+            packed += count * config_.hidden;
+            planned_.etp_bytes += count * row_bytes;
         }
-        partials_[static_cast<std::size_t>(e)] = present(e) ? slot : nullptr;
         if (present(e)) {
-            receive_[static_cast<std::size_t>(e)] = {slot, own_rows * row_bytes};
+            partials_[at] = slot;
+            receive_[at] = {slot, own_rows * row_bytes};
             slot += own_rows * config_.hidden;
         }
     }
     etp_.all_to_all_v(send_, receive_);
-    LeafJoinArgs join;
-    join.rows = static_cast<int>(own_rows);
-    join.columns = config_.hidden;
-    join.parts = members;
-    join.partial = partials_.data();
-    join.out = joined_.as<float>();
-    if (own_rows > 0) run_op(ops_.leaf_join, join, stream);
-    return joined_.as<float>();
 }
 
 void ExpertExchange::return_results(int round, const float* y, const Stream& stream) {
@@ -251,11 +243,16 @@ void ExpertExchange::return_results(int round, const float* y, const Stream& str
         return;
     }
     const std::int64_t row_bytes = config_.hidden * kFloatBytes;
-    const float* values = etp_.size() == 1 ? y : join_members(y, stream);
     const CombinePlan& combine = received_plan_.combine;
     subtree_.grow(static_cast<std::size_t>(combine.rows() * row_bytes));
-    if (combine.rows() > 0)
-        run_op(ops_.combine, combine.args(config_.hidden, values, nullptr, subtree_.as<float>()), stream);
+    CombineArgs args = combine.args(config_.hidden, y, nullptr, subtree_.as<float>());
+    if (etp_.size() > 1) {
+        exchange_partials(y);
+        args.parts = etp_.size();
+        args.partial = partials_.data();
+        args.partial_row = partial_rows_.data();
+    }
+    if (combine.rows() > 0) run_op(ops_.combine, args, stream);
 
     const auto stage = static_cast<std::size_t>(stage_.size());
     send_.assign(stage, {});
@@ -297,7 +294,7 @@ std::int64_t ExpertExchange::grouped_rows_max(std::int64_t max_step_rows) const 
 std::int64_t ExpertExchange::workspace_bytes() const {
     std::size_t sum = 0;
     for (const Buffer* buffer : {&choices_send_, &choices_receive_, &x_send_, &x_receive_, &member_send_,
-                                 &member_receive_, &joined_, &subtree_, &home_}) {
+                                 &member_receive_, &subtree_, &home_}) {
         sum += buffer->bytes();
     }
     return static_cast<std::int64_t>(sum);

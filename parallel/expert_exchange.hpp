@@ -88,7 +88,7 @@ class ExpertExchange {
     void agree_on_counts();
     void exchange_choices();
     void plan_round(int round);
-    const float* join_members(const float* y, const Stream& stream);
+    void exchange_partials(const float* y);
     std::int64_t rows_to_come(int source, int ep_rank) const;
 
     Communicator& stage_;
@@ -115,15 +115,15 @@ class ExpertExchange {
     std::vector<std::int32_t> source_count_;  // [stage] rows of the round
     std::vector<SendPart> send_;
     std::vector<ReceivePart> receive_;
-    std::vector<const float*> partials_;  // [etp]
-    std::int64_t returned_ = 0;           // rows that have come home so far
+    std::vector<const float*> partials_;             // [etp]
+    std::vector<const std::int32_t*> partial_rows_;  // [etp]
+    std::int64_t returned_ = 0;                      // rows that have come home so far
     Buffer choices_send_;
     Buffer choices_receive_;
     Buffer x_send_;
     Buffer x_receive_;
     Buffer member_send_;     // [grouped rows by member, hidden]
     Buffer member_receive_;  // [etp, own grouped rows, hidden]
-    Buffer joined_;          // [own grouped rows, hidden]
     Buffer subtree_;         // [rows to return, hidden]
     Buffer home_;            // [returned rows, hidden]
 };

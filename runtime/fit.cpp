@@ -109,7 +109,7 @@ std::int64_t expert_buffer_floats(const FitQuestion& question, const RankLayout&
         const std::int64_t arriving = std::min(arriving_max, grouped);
         const std::int64_t home = own * std::min(plan.moe.top_k, layout.ep);
         floats += (own + 2 * arriving + home) * plan.hidden;      // sent, received, sums, home
-        if (layout.etp > 1) floats += 3 * grouped * plan.hidden;  // partial sums of the columns
+        if (layout.etp > 1) floats += 2 * grouped * plan.hidden;  // partial sums of the columns
     }
     return floats;
 }

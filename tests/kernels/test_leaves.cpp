@@ -164,6 +164,68 @@ std::optional<float> tree_value(const std::vector<std::pair<int, float>>& values
     return left ? left : right;
 }
 
+TEST_CASE("combine: rows of which ranks hold leaves apart give the bits of joining them first") {
+    const int rows = 23, columns = 101, top_k = 3, sources = rows * top_k;
+    Random random(77);
+    const auto width = static_cast<std::size_t>(columns);
+    for (const int parts : {1, 2, 4, 8}) {
+        for (const unsigned present : {255U, 0x5aU, 0x81U}) {
+            std::vector<Floats> held;
+            std::vector<std::vector<std::int32_t>> order;
+            std::vector<const float*> joined;
+            std::vector<Floats> in_order;
+            for (int p = 0; p < parts; ++p) {
+                held.push_back(random.reals(static_cast<std::size_t>(sources) * width));
+                std::vector<std::int32_t> at(sources);
+                std::iota(at.begin(), at.end(), 0);
+                if (p % 3 != 1) std::rotate(at.begin(), at.begin() + 5 + p, at.end());
+                in_order.push_back(gather(held.back(), Rows(at.begin(), at.end()), width));
+                order.push_back(at);
+            }
+            const unsigned mask = (present & ((1U << parts) - 1)) == 0 ? 1U : present;
+            for (int p = 0; p < parts; ++p) joined.push_back((mask >> p & 1U) != 0 ? in_order[p].data() : nullptr);
+            Floats y(static_cast<std::size_t>(sources) * width);
+            reference_ops().leaf_join({sources, columns, parts, joined.data(), nullptr, y.data()}, {});
+            const auto combine = [&](const Ops& ops, int threads, const Rows& some, bool apart) {
+                std::vector<std::int32_t> begin{0}, source;
+                std::vector<float> weight;
+                std::vector<std::uint8_t> merges;
+                for (const int row : some) {
+                    for (int i = 0; i < top_k; ++i) {
+                        source.push_back(row * top_k + i);
+                        weight.push_back(0.1F * static_cast<float>(1 + (row + i) % 7));
+                        merges.push_back(i == 0 ? 0 : 1);
+                    }
+                    begin.push_back(static_cast<std::int32_t>(source.size()));
+                }
+                std::vector<const float*> partial;
+                std::vector<const std::int32_t*> partial_row;
+                for (int p = 0; p < parts; ++p) {
+                    partial.push_back((mask >> p & 1U) != 0 ? held[p].data() : nullptr);
+                    partial_row.push_back(p % 3 != 1 ? order[p].data() : nullptr);
+                }
+                Floats out(some.size() * width);
+                CombineArgs args{
+                    static_cast<int>(some.size()), columns, begin.data(), source.data(), weight.data(), merges.data(),
+                    apart ? nullptr : y.data(),    nullptr, out.data()};
+                if (apart) {
+                    args.parts = parts;
+                    args.partial = partial.data();
+                    args.partial_row = partial_row.data();
+                }
+                ops.combine(args, {.threads = threads});
+                return out;
+            };
+            INFO(parts << " parts, present " << mask);
+            REQUIRE(same_bits(combine(reference_ops(), 1, all_rows(rows), true),
+                              combine(reference_ops(), 1, all_rows(rows), false)));
+            check_rows("combine of parts", rows, [&](const Ops& ops, int threads, const Rows& some) {
+                return combine(ops, threads, some, true);
+            });
+        }
+    }
+}
+
 TEST_CASE("combine: the tree over expert ids, any rows, also split over ranks") {
     for (const auto& [experts, top_k, columns] :
          {std::tuple{8, 2, 17}, {8, 3, 64}, {16, 16, 5}, {128, 8, 33}, {4, 1, 40}}) {

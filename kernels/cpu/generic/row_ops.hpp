@@ -55,17 +55,17 @@ static void rms_norm_op(const RmsNormArgs& args, const Stream& stream) {
     });
 }
 
-// Rule R2's tree over parts at one place: `load(part)` gives a part's value.
+// Rule R2's tree over parts at one place: `load(i)` gives the value of part i.
 template <class V, class Load>
-[[gnu::always_inline]] static inline V joined_parts(const LeafJoinArgs& args, const Load& load) {
+[[gnu::always_inline]] static inline V joined_parts(int parts, const float* const* partial, const Load& load) {
     V value[kLeafCount] = {V::zero()};
     bool present[kLeafCount];
-    for (int i = 0; i < args.parts; ++i) {
-        present[i] = args.partial[i] != nullptr;
-        value[i] = present[i] ? load(args.partial[i]) : V::zero();
+    for (int i = 0; i < parts; ++i) {
+        present[i] = partial[i] != nullptr;
+        value[i] = present[i] ? load(i) : V::zero();
     }
-    for (int width = 1; width < args.parts; width *= 2) {
-        for (int i = 0; i < args.parts; i += 2 * width) {
+    for (int width = 1; width < parts; width *= 2) {
+        for (int i = 0; i < parts; i += 2 * width) {
             if (!present[i + width]) continue;
             value[i] = present[i] ? vadd(value[i], value[i + width]) : value[i + width];
             present[i] = true;
@@ -81,7 +81,8 @@ static void leaf_join_range(const LeafJoinArgs& args, bool any, std::int64_t beg
         const auto load = [&](const float* p) { return width == 16 ? V::load(p + i) : V::load_first(p + i, width); };
         V value = args.residual != nullptr ? load(args.residual) : V::zero();
         if (any) {
-            const V tree = joined_parts<V>(args, load);
+            const V tree =
+                joined_parts<V>(args.parts, args.partial, [&](int part) { return load(args.partial[part]); });
             value = args.residual != nullptr ? vadd(value, tree) : tree;
         }
         if (width == 16) {
@@ -102,29 +103,75 @@ static void leaf_join_op(const LeafJoinArgs& args, const Stream& stream) {
     });
 }
 
-// Columns [column, column + width) of one row's expert tree (rule R4); the stack of waiting values stays in the
-// first-level cache.
-template <class V>
+// Where the value of a source row of `combine` is read: part `part` of it, or the row itself.
+ARGOSY_INLINE const float* combine_part(const CombineArgs& args, int part, std::int64_t row) {
+    const std::int32_t* rows = args.partial_row[part];
+    return args.partial[part] + (rows != nullptr ? rows[row] : row) * args.columns;
+}
+
+// kVectors times 16 columns from `column` on of a source row; where kVectors is 1, `width` of them.
+template <class V, int kVectors>
+[[gnu::always_inline]] static inline void combine_source(const CombineArgs& args, std::int64_t row, int column,
+                                                         int width, V (&value)[kVectors]) {
+    const auto load = [&](const float* from, int i) {
+        from += column + 16 * i;
+        return kVectors > 1 || width == 16 ? V::load(from) : V::load_first(from, width);
+    };
+    if (args.parts == 0) {
+        const float* from = args.source + row * args.columns;
+#pragma GCC unroll 4
+        for (int i = 0; i < kVectors; ++i) value[i] = load(from, i);
+        return;
+    }
+    if (args.parts == 2 && args.partial[0] != nullptr && args.partial[1] != nullptr) {
+        const float* left = combine_part(args, 0, row);
+        const float* right = combine_part(args, 1, row);
+#pragma GCC unroll 4
+        for (int i = 0; i < kVectors; ++i) value[i] = vadd(load(left, i), load(right, i));
+        return;
+    }
+    for (int i = 0; i < kVectors; ++i)
+        value[i] =
+            joined_parts<V>(args.parts, args.partial, [&](int part) { return load(combine_part(args, part, row), i); });
+}
+
+// kVectors times 16 columns of one row's expert tree (rule R4); the stack of waiting values stays in the first-level
+// cache.
+template <class V, int kVectors>
 static void combine_chunk(const CombineArgs& args, int row, int column, int width) {
-    V stack[kCombineDepthMax + 1];
+    V stack[kCombineDepthMax + 1][kVectors];
     int depth = 0;
     for (int leaf = args.leaf_begin[row]; leaf < args.leaf_begin[row + 1]; ++leaf) {
-        const float* from = args.source + static_cast<std::int64_t>(args.leaf_source[leaf]) * args.columns + column;
-        V value = width == 16 ? V::load(from) : V::load_first(from, width);
-        if (args.leaf_weight != nullptr) value = vmul(V::set(args.leaf_weight[leaf]), value);
-        for (int merge = 0; merge < args.leaf_merges[leaf]; ++merge) value = vadd(stack[--depth], value);
-        stack[depth++] = value;
+        V value[kVectors];
+        combine_source<V, kVectors>(args, args.leaf_source[leaf], column, width, value);
+        if (args.leaf_weight != nullptr) {
+            const V weight = V::set(args.leaf_weight[leaf]);
+#pragma GCC unroll 4
+            for (int i = 0; i < kVectors; ++i) value[i] = vmul(weight, value[i]);
+        }
+        for (int merge = 0; merge < args.leaf_merges[leaf]; ++merge) {
+            --depth;
+#pragma GCC unroll 4
+            for (int i = 0; i < kVectors; ++i) value[i] = vadd(stack[depth][i], value[i]);
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < kVectors; ++i) stack[depth][i] = value[i];
+        ++depth;
     }
     const std::int64_t at = static_cast<std::int64_t>(row) * args.columns + column;
-    V value = depth > 0 ? stack[0] : V::zero();
-    if (args.residual != nullptr) {
-        const V residual = width == 16 ? V::load(args.residual + at) : V::load_first(args.residual + at, width);
-        value = depth > 0 ? vadd(residual, value) : residual;
-    }
-    if (width == 16) {
-        value.store(args.out + at);
-    } else {
-        value.store_first(args.out + at, width);
+    const bool whole = kVectors > 1 || width == 16;
+    for (int i = 0; i < kVectors; ++i) {
+        V value = depth > 0 ? stack[0][i] : V::zero();
+        if (args.residual != nullptr) {
+            const float* from = args.residual + at + 16 * i;
+            const V residual = whole ? V::load(from) : V::load_first(from, width);
+            value = depth > 0 ? vadd(residual, value) : residual;
+        }
+        if (whole) {
+            value.store(args.out + at + 16 * i);
+        } else {
+            value.store_first(args.out + at, width);
+        }
     }
 }
 
@@ -133,8 +180,11 @@ static void combine_op(const CombineArgs& args, const Stream& stream) {
     parallel_rows(stream, args.rows, rows_per_thread(4 * args.columns), [&](int begin, int end) {
         for (int row = begin; row < end; ++row) {
             int column = 0;
-            for (; column + 16 <= args.columns; column += 16) combine_chunk<V>(args, row, column, 16);
-            if (column < args.columns) combine_chunk<V>(args, row, column, args.columns - column);
+            for (; column + 64 <= args.columns; column += 64) combine_chunk<V, 4>(args, row, column, 64);
+            for (; column < args.columns; column += 16) {
+                const int left = args.columns - column;
+                combine_chunk<V, 1>(args, row, column, left < 16 ? left : 16);
+            }
         }
     });
 }
