@@ -27,12 +27,12 @@ struct CostModel {
     std::vector<std::int64_t> dense_columns;  // [layers] width of a dense feed-forward; 0: the layer is a mixture
     std::int64_t experts = 0;                 // of each mixture layer
     std::int64_t top_k = 0;
-    std::int64_t expert_columns = 0;  // width of one expert
-    std::int64_t window = 0;          // a row sees itself and the window - 1 rows before it; 0: all
-    std::int64_t weight_bits = 16;    // of an element of a matrix; norms are left out: a millionth of the rest
+    std::int64_t expert_columns = 0;   // width of one expert
+    std::int64_t window = 0;           // a row sees itself and the window - 1 rows before it; 0: all
+    std::int64_t weight_bits = 16;     // of an element of a matrix; norms are left out: a millionth of the rest
     std::int64_t kv_vector_bytes = 0;  // of one head's key or value of a token
-    std::int64_t sample_bytes = 0;   // one sampled row's result, as ranks exchange it
-    std::int64_t logits_rows = 512;  // rows that the vocabulary projection takes at once
+    std::int64_t sample_bytes = 0;     // one sampled row's result, as ranks exchange it
+    std::int64_t logits_rows = 512;    // rows that the vocabulary projection takes at once
     bool operator==(const CostModel&) const = default;
     std::int64_t layers() const { return static_cast<std::int64_t>(dense_columns.size()); }
     std::int64_t mixture_layers() const;
