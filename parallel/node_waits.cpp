@@ -1,7 +1,6 @@
 // Who sits where on this node, and which groups a rank's wait meter hears of.
 #include "parallel/node_waits.hpp"
 
-
 namespace argosy {
 
 std::vector<int> places_on_node(const std::vector<std::string>& node_names, int own_rank) {

@@ -31,8 +31,8 @@ struct StepBatch {
     std::vector<WantedRow> wanted;       // by rising row
 };
 
-// How a request's tokens are chosen, for its next token at `position` of sample `sample`. Which tokens its penalties and
-// bias concern is not in it: see TokenAdjustments.
+// How a request's tokens are chosen, for its next token at `position` of sample `sample`. Which tokens its penalties
+// and bias concern is not in it: see TokenAdjustments.
 SampleRow sample_row(const Request& request, int sample, int position);
 
 // `plan` as arrays. Of a span whose every row is wanted, row i scores the prompt token after it. With every_prompt_row

@@ -42,7 +42,8 @@ std::string unicode_upper(std::string_view text) {
     icu::StringByteSink<std::string> sink(&out);
     const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
     icu::CaseMap::utf8ToUpper("", 0, piece, sink, nullptr, status);
-    if (U_FAILURE(status)) fail(ErrorKind::system, "ICU could not write a text in upper case: {}.", u_errorName(status));
+    if (U_FAILURE(status))
+        fail(ErrorKind::system, "ICU could not write a text in upper case: {}.", u_errorName(status));
     return out;
 }
 
@@ -52,7 +53,8 @@ std::string unicode_lower(std::string_view text) {
     icu::StringByteSink<std::string> sink(&out);
     const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
     icu::CaseMap::utf8ToLower("", 0, piece, sink, nullptr, status);
-    if (U_FAILURE(status)) fail(ErrorKind::system, "ICU could not write a text in lower case: {}.", u_errorName(status));
+    if (U_FAILURE(status))
+        fail(ErrorKind::system, "ICU could not write a text in lower case: {}.", u_errorName(status));
     return out;
 }
 

@@ -25,8 +25,8 @@ struct CharFacts {
 };
 CharFacts unicode_char_facts(char32_t code);
 
-// False for controls, format characters, surrogates, private and unassigned code points, and separators but U+0020: what
-// Python escapes when it spells a string.
+// False for controls, format characters, surrogates, private and unassigned code points, and separators but U+0020:
+// what Python escapes when it spells a string.
 bool unicode_is_printable(char32_t code);
 
 // Full case mapping of valid UTF-8, without a language's own rules.

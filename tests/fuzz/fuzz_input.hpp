@@ -15,8 +15,8 @@ inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
     return {reinterpret_cast<const char*>(data), size};
 }
 
-// Runs `work`. An Error of the kind that bad input has is an answer; any other kind, or another exception, is a finding,
-// and so is a sentence that does not end like one.
+// Runs `work`. An Error of the kind that bad input has is an answer; any other kind, or another exception, is a
+// finding, and so is a sentence that does not end like one.
 template <class Work>
 void answers_or_refuses(const Work& work) {
     try {

@@ -1,4 +1,5 @@
-// Fuzzes the config file of `argosy run --config`. What was understood must come back from what the program writes of it.
+// Fuzzes the config file of `argosy run --config`. What was understood must come back from what the program writes of
+// it.
 #include <sys/mman.h>
 #include <unistd.h>
 

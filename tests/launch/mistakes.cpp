@@ -155,7 +155,8 @@ void check_mistakes(const std::vector<Mistake>& mistakes) {
         const Mistake& mistake = mistakes[i / 2];
         INFO(mistake.name << ", ranks " << kRanks[i % 2]);
         // The machine may have been busy with something else: alone it is quick.
-        if (outcomes[i].result.seconds >= kMistakeSeconds * patience()) outcomes[i] = outcome_of(mistake, kRanks[i % 2]);
+        if (outcomes[i].result.seconds >= kMistakeSeconds * patience())
+            outcomes[i] = outcome_of(mistake, kRanks[i % 2]);
         check(mistake, outcomes[i]);
         longest_s = std::max(longest_s, outcomes[i].result.seconds);
         const std::vector<std::string> sentences = sentences_of(outcomes[i].result);

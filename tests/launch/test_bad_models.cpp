@@ -231,7 +231,11 @@ std::vector<Mistake> folders() {
         {"a number format that nobody knows", run, 64, {kNorm, "\"C64\"", "not known"}, with_header([](json& h) {
              h.at(kNorm)["dtype"] = "C64";
          })},
-        {"whole numbers for weights", run, 64, {kNorm, "tensors of this kind must be bf16, f16 or f32"}, with_header([](json& h) {
+        {"whole numbers for weights",
+         run,
+         64,
+         {kNorm, "tensors of this kind must be bf16, f16 or f32"},
+         with_header([](json& h) {
              h.at(kNorm).update({{"dtype", "U8"}, {"shape", {256}}});
          })},
         {"a tensor twice in a file", run, 64, {"model/model.safetensors", kNorm, "twice"}, with_weights([](Weights& w) {

@@ -65,8 +65,8 @@ std::int64_t account_ns(const json& rank, const std::string& account) {
     return ns;
 }
 
-// A fine claim about clocks may fail because the machine was busy with other things: it holds if one of three runs shows
-// it. What is exact, and the coarse form of what is not, is checked in every run.
+// A fine claim about clocks may fail because the machine was busy with other things: it holds if one of three runs
+// shows it. What is exact, and the coarse form of what is not, is checked in every run.
 template <class Try>
 void holds_once_in_three(const Try& attempt) {
     bool held = false;
@@ -279,7 +279,8 @@ TEST_CASE("what the ledger costs is measured step by step, and answers stay the 
         const json report = read_report(run_dir);
         CHECK(report.at("bill").at("valid") == true);
         CHECK(account_ns(report.at("ranks").at(0), "experts") > 0);
-        if (measured) CHECK(account_ns(report.at("ranks").at(0), "other") > account_ns(report.at("ranks").at(0), "experts") / 2);
+        if (measured)
+            CHECK(account_ns(report.at("ranks").at(0), "other") > account_ns(report.at("ranks").at(0), "experts") / 2);
     }
     CHECK(answers[0] == answers[1]);
 }

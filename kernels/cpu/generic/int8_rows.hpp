@@ -15,7 +15,8 @@ template <class V>
     return left >= 16 ? V::load(x) : V::load_first(x, left);
 }
 
-// One block, of at most 512 values: 16 codes at a time to code_at(0), code_at(16), ..., zeros behind the last, and scale and correction.
+// One block, of at most 512 values: 16 codes at a time to code_at(0), code_at(16), ..., zeros behind the last, and
+// scale and correction.
 template <class V, class CodeAt>
 [[gnu::always_inline]] static inline void quantise_block(const float* x, int count, const CodeAt& code_at, float* scale,
                                                          std::int32_t* correction) {
