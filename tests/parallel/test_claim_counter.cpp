@@ -53,6 +53,20 @@ TEST_CASE("claims: guided lengths fall to the minimum and never pass the end") {
     CHECK(guided_run_length(0, 4, 8) == 0);
 }
 
+TEST_CASE("claims: within its share a group gets runs of the guided length, none below the minimum but the last") {
+    ClaimBook book{1203, 8, 0, std::vector<std::int64_t>(4)};
+    CHECK(hand_out(book, 2, 0) == ClaimRun{0, 100});
+    std::int64_t last = 100;
+    for (int step = 0; book.next < book.total; ++step) {
+        REQUIRE(step < 200);
+        const auto run = hand_out(book, step % 4, 0);  // whoever asks has answered all it had
+        REQUIRE(run);
+        CHECK((run->count() >= 8 || run->end == 1203));
+        CHECK(run->count() <= last);
+        last = run->count();
+    }
+}
+
 TEST_CASE("claims: no group gets beyond its share of what is unfinished") {
     ClaimBook book{128, 8, 0, {0, 0}};
     // One leader asks each step, the other in every third: both have all of their share under way in the end.

@@ -160,17 +160,14 @@ static void value_codes(int queries, const SegmentWeights& p, const std::byte* c
         constexpr int kWidth = tile_width<V>(kQueries);
         const int vectors = static_cast<int>(stride / 16);
         for (int c = 0; c < vectors;) {
-            const std::byte* from[kSegmentBlocks];
-            const std::byte* later[kSegmentBlocks];
-            for (int b = 0; b < kSegmentBlocks; ++b) {
-                from[b] = value[b] + c * 64;
-                later[b] = fetch[b] + c * 64;
-            }
+            const SegmentPointers from = segment_pointers(value, c * 64);
+            const SegmentPointers later = segment_pointers(fetch, c * 64);
             if (kWidth > 1 && vectors - c >= kWidth) {
-                value_codes_tile<V, Dot, kQueries, kWidth>(p, from, later, stride, fours, o + c * 16, stride);
+                value_codes_tile<V, Dot, kQueries, kWidth>(p, from.block, later.block, stride, fours, o + c * 16,
+                                                           stride);
                 c += kWidth;
             } else {
-                value_codes_tile<V, Dot, kQueries, 1>(p, from, later, stride, fours, o + c * 16, stride);
+                value_codes_tile<V, Dot, kQueries, 1>(p, from.block, later.block, stride, fours, o + c * 16, stride);
                 c += 1;
             }
         }

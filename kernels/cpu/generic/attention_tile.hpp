@@ -116,6 +116,16 @@ template <class V, class Kv, int kQueries, int kColumns>
     }
 }
 
+// A segment's blocks from the same place of each on.
+struct SegmentPointers {
+    const std::byte* block[kSegmentBlocks];
+};
+ARGOSY_INLINE SegmentPointers segment_pointers(const std::byte* const* block, std::int64_t bytes) {
+    SegmentPointers at;
+    for (int b = 0; b < kSegmentBlocks; ++b) at.block[b] = block[b] + bytes;
+    return at;
+}
+
 // Blocks, or vectors of dimensions, that a tile of that many queries takes at once.
 template <class V>
 constexpr int tile_width(int queries) {
@@ -139,21 +149,19 @@ template <class V, class Kv, int kQueries>
     constexpr int kWidth = tile_width<V>(kQueries);
     const int vectors = static_cast<int>(stride / 16);
     for (int c = 0; c < vectors;) {
-        const std::byte* from[kSegmentBlocks];
-        const std::byte* later[kSegmentBlocks];
-        for (int b = 0; b < kSegmentBlocks; ++b) {
-            from[b] = value[b] + c * 16 * Kv::kBytes;
-            later[b] = fetch[b] + c * 16 * Kv::kBytes;
-        }
+        const SegmentPointers from = segment_pointers(value, c * 16 * Kv::kBytes);
+        const SegmentPointers later = segment_pointers(fetch, c * 16 * Kv::kBytes);
         const int left = vectors - c;
         if (kWidth >= 4 && left >= 4) {
-            value_tile<V, Kv, kQueries, kWidth >= 4 ? 4 : 1>(p, from, later, stride, keys, o + c * 16, stride);
+            value_tile<V, Kv, kQueries, kWidth >= 4 ? 4 : 1>(p, from.block, later.block, stride, keys, o + c * 16,
+                                                             stride);
             c += 4;
         } else if (kWidth >= 2 && left >= 2) {
-            value_tile<V, Kv, kQueries, kWidth >= 2 ? 2 : 1>(p, from, later, stride, keys, o + c * 16, stride);
+            value_tile<V, Kv, kQueries, kWidth >= 2 ? 2 : 1>(p, from.block, later.block, stride, keys, o + c * 16,
+                                                             stride);
             c += 2;
         } else {
-            value_tile<V, Kv, kQueries, 1>(p, from, later, stride, keys, o + c * 16, stride);
+            value_tile<V, Kv, kQueries, 1>(p, from.block, later.block, stride, keys, o + c * 16, stride);
             c += 1;
         }
     }
