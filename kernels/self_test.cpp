@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <numeric>
@@ -121,12 +122,12 @@ Floats leaf_product(const Ops& ops, const Stream& stream, const Floats& x, int p
 }
 
 // Attention over kRows positions of one sequence, `chunk` rows at a time.
-Floats attention(const Ops& ops, const Stream& stream, const Floats& x, int chunk) {
+Floats attention(const Ops& ops, const Stream& stream, const Floats& x, int chunk, DType kv_dtype) {
     const int n = 3 * kHeads * kHeadDim;
     const MatrixSpec matrix{.n = n, .k = kHidden, .dtype = kept_as(ops, DType::f32), .cut = {}};
     Scratch scratch(ops, matrix, kRows, stream.threads);
     const Packed weight = pack(ops, matrix, noise(static_cast<std::size_t>(n) * kHidden, 4), kHidden, 0);
-    const KvSpec spec{.kv_heads = kHeads, .head_dim = kHeadDim, .dtype = DType::bf16};
+    const KvSpec spec{.kv_heads = kHeads, .head_dim = kHeadDim, .dtype = kv_dtype};
     constexpr int kBlocks = (kRows + kKvBlockTokens - 1) / kKvBlockTokens;
     std::vector<std::byte> memory(ops.kv_block_bytes(spec) * kBlocks + 64);
     void* start = memory.data();
@@ -178,26 +179,33 @@ Floats attention(const Ops& ops, const Stream& stream, const Floats& x, int chun
 
 SelfTest self_test(const Ops& ops, const Ops& reference, const Stream& stream) {
     SelfTest test;
+    const auto note = [](std::vector<std::string>& list, const char* what) {
+        if (std::find(list.begin(), list.end(), what) == list.end()) list.emplace_back(what);
+    };
     const auto expect = [&](const char* what, bool equal) {
-        if (test.tried.empty() || test.tried.back() != what) test.tried.emplace_back(what);
-        if (!equal && (test.falsified.empty() || test.falsified.back() != what)) test.falsified.emplace_back(what);
+        note(test.tried, what);
+        if (!equal) note(test.falsified, what);
     };
     const Stream one_thread{.threads = 1, .native = stream.native};
     const Floats x = noise(kRows * kHidden, 1);
     const Floats whole = product(ops, stream, x, 0, kRows);
     const Floats last = product(ops, stream, x, kRows - 1, 1);
     expect("batch", same(last, Floats(whole.end() - kOutputs, whole.end())));
-    const Floats attended = attention(ops, stream, x, kRows);
-    if (stream.threads > 1) {
-        expect("threads", same(whole, product(ops, one_thread, x, 0, kRows)));
-        expect("threads", same(attended, attention(ops, one_thread, x, kRows)));
+    if (stream.threads > 1) expect("threads", same(whole, product(ops, one_thread, x, 0, kRows)));
+    std::vector<DType> kv_dtypes{DType::bf16};
+    if (ops.products == Products::int8) kv_dtypes.push_back(DType::int8);  // attention over codes comes with these
+    std::vector<Floats> attended;
+    for (const DType kv : kv_dtypes) {
+        attended.push_back(attention(ops, stream, x, kRows, kv));
+        if (stream.threads > 1) expect("threads", same(attended.back(), attention(ops, one_thread, x, kRows, kv)));
+        expect("chunks", same(attended.back(), attention(ops, stream, x, 5, kv)));
     }
-    expect("chunks", same(attended, attention(ops, stream, x, 5)));
     const Floats joined = leaf_product(ops, stream, x, 1);
     for (const int parts : {2, 4, 8}) expect("ranks", same(joined, leaf_product(ops, stream, x, parts)));
     expect("reference", same(whole, product(reference, one_thread, x, 0, kRows)));
     expect("reference", same(joined, leaf_product(reference, one_thread, x, 1)));
-    expect("reference", same(attended, attention(reference, one_thread, x, kRows)));
+    for (std::size_t i = 0; i < kv_dtypes.size(); ++i)
+        expect("reference", same(attended[i], attention(reference, one_thread, x, kRows, kv_dtypes[i])));
     return test;
 }
 

@@ -33,6 +33,15 @@ TEST_CASE("an op whose bits depend on the batch, the threads or the chunk is fou
     const auto guilty = self_test(broken, reference_ops(), {.threads = 2, .native = nullptr}).falsified;
     // With two threads every chunk's first value is off, so chunks disagree with the whole as well.
     CHECK(guilty == std::vector<std::string>{"threads", "chunks", "reference"});
+    // A table of int8 is tried with a KV cache of int8 too.
+    const Ops& codes = select_backend("reference", "auto", "int8");
+    broken = codes;
+    broken.attention = [](const AttentionArgs& args, const Stream& stream) {
+        reference_ops().attention(args, stream);
+        if (args.kv.spec.dtype == DType::int8) args.out[0] += 1e-3F;
+    };
+    CHECK(self_test(broken, codes, {.threads = 1, .native = nullptr}).falsified ==
+          std::vector<std::string>{"chunks", "reference"});
     broken = reference_ops();
     broken.leaf_join = [](const LeafJoinArgs& args, const Stream& stream) {
         reference_ops().leaf_join(args, stream);
