@@ -22,6 +22,16 @@ std::int64_t kv_token_bytes(const KvSpec& spec) {
     return 2 * std::int64_t{spec.kv_heads} * kv_vector_bytes(spec.dtype, spec.head_dim);
 }
 
+// Keys that the rows of a span see, all together.
+std::int64_t seen_keys(const AttentionSpan& span, int window) {
+    std::int64_t pairs = 0;
+    for (int i = 0; i < span.rows; ++i) {
+        const int keys = span.first_position + i + 1;
+        pairs += window > 0 && keys > window ? window : keys;
+    }
+    return pairs;
+}
+
 std::int64_t rows_of_group(const std::int32_t* group_begin, int group) {
     return group_begin[group + 1] - group_begin[group];
 }
@@ -44,7 +54,8 @@ OpWork work_of(const RmsNormArgs& args) { return {.kernel = Kernel::rms_norm, .r
 
 OpWork work_of(const QkvArgs& args) {
     OpWork work{.kernel = Kernel::qkv};
-    add_product(work, args.weight.spec, args.rows);
+    if (!args.summed) add_product(work, args.weight.spec, args.rows);
+    if (args.wide != nullptr && !args.summed) return work;
     work.bytes += args.rows * kv_token_bytes(args.kv.spec);
     return work;
 }
@@ -53,11 +64,11 @@ OpWork work_of(const AttentionArgs& args) {
     OpWork work{.kernel = Kernel::attention, .f32 = args.kv.spec.dtype != DType::int8};
     for (int s = 0; s < args.spans; ++s) {
         const AttentionSpan& span = args.span[s];
-        const std::int64_t rows = span.rows;
-        const std::int64_t pairs = rows * span.first_position + rows * (rows + 1) / 2;
-        work.rows += rows;
-        work.operations += 4 * pairs * args.q_heads * args.head_dim;
-        const std::int64_t own = span.first_position + rows - std::int64_t{span.shared_blocks} * kKvBlockTokens;
+        work.rows += span.rows;
+        work.operations += 4 * seen_keys(span, args.window) * args.q_heads * args.head_dim;
+        std::int64_t own = std::int64_t{span.first_position} + span.rows;
+        if (args.window > 0 && own > args.window + span.rows - 1) own = args.window + span.rows - 1;
+        if (args.window == 0) own -= std::int64_t{span.shared_blocks} * kKvBlockTokens;
         work.bytes += (own > 0 ? own : 0) * kv_token_bytes(args.kv.spec);
     }
     return work;

@@ -12,6 +12,7 @@
 
 #include "kernels/base/dtype.hpp"
 #include "kernels/base/leaf_tree.hpp"
+#include "kernels/base/routing_rule.hpp"
 #include "kernels/base/stream.hpp"
 
 namespace argosy {
@@ -92,18 +93,34 @@ struct RmsNormArgs {
     float* out = nullptr;  // [rows, hidden]; may be x
 };
 
-// q, k, v = x * weight (+ bias); per-head RMS norm of q and k where given; rotary embedding; k and v rounded to the KV
-// dtype and stored.
+// An RMS norm over all heads of q, or of k, of which this rank holds some (OLMoE): what it holds is cut into leaves of
+// whole heads (rule R2).
+struct WideNorm {
+    const float* weight = nullptr;  // [columns of this rank]
+    std::int64_t columns = 0;       // of all ranks
+    LeafCut cut;                    // this rank's leaves; they begin at column `first` of what it holds
+    std::int64_t first = 0;
+    std::uint32_t present = 0;  // bit i: leaf i has heads, on whichever rank
+};
+
+// q, k, v = x * weight (+ bias), limited to [-clip, clip] where asked; RMS norm of q and k where given, per head or
+// wide; rotary embedding; k and v rounded to the KV dtype and stored. A wide norm needs the other ranks' sums of
+// squares, so the op runs twice: without `summed` it ends with this rank's leaves of `squares`; when all leaves are
+// there, with `summed`, it goes on from `qkv`.
 struct QkvArgs {
     int rows = 0;
     int q_heads = 0;   // of this rank
     int kv_heads = 0;  // of this rank
     int head_dim = 0;
-    const float* x = nullptr;       // [rows, hidden], normed
-    WeightMatrix weight;            // n = (q_heads + 2 * kv_heads) * head_dim: all q rows, then k, then v
-    const float* bias = nullptr;    // [n] or null
-    const float* q_norm = nullptr;  // [head_dim] or null
-    const float* k_norm = nullptr;  // [head_dim] or null
+    const float* x = nullptr;        // [rows, hidden], normed
+    WeightMatrix weight;             // n = (q_heads + 2 * kv_heads) * head_dim: all q rows, then k, then v
+    const float* bias = nullptr;     // [n] or null
+    float clip = 0;                  // 0: no limit
+    const float* q_norm = nullptr;   // [head_dim] or null
+    const float* k_norm = nullptr;   // [head_dim] or null
+    const WideNorm* wide = nullptr;  // [2], of q and of k, or null
+    float* squares = nullptr;  // [rows, 2, kLeafCount] where norms are wide: sums of squares of q's and k's leaves
+    bool summed = false;
     float norm_eps = 0;
     int rotary_dim = 0;               // leading dimensions that are rotated, as halves: pair (i, i + rotary_dim / 2)
     const float* rope_cos = nullptr;  // [positions, rotary_dim / 2]
@@ -111,18 +128,18 @@ struct QkvArgs {
     const std::int32_t* position = nullptr;  // [rows]
     const std::int64_t* kv_slot = nullptr;   // [rows]: block * kKvBlockTokens + offset within the block
     KvLayer kv;
-    float* qkv = nullptr;          // [rows, n] scratch
+    float* qkv = nullptr;          // [rows, n] scratch; with wide norms what the first run leaves for the second
     float* q = nullptr;            // [rows, q_heads * head_dim]
     std::byte* scratch = nullptr;  // product_scratch_bytes(weight.spec, rows, threads)
 };
 
-// Adjacent rows of one sequence: row i of the span stands at position first_position + i and sees keys 0 ..
-// first_position + i.
+// Adjacent rows of one sequence: row i of the span stands at position p = first_position + i and sees keys 0 .. p, or
+// of these the last `window`.
 struct AttentionSpan {
     int row_begin = 0;
     int rows = 0;
     int first_position = 0;
-    const std::int32_t* blocks = nullptr;  // block ids of the sequence from position 0
+    const std::int32_t* blocks = nullptr;  // block ids of the sequence from position 0; of those that no row sees, any
     int shared_blocks = 0;  // leading ones that are the span's before too: a common prefix need be read once only
 };
 
@@ -131,15 +148,17 @@ struct AttentionArgs {
     const AttentionSpan* span = nullptr;  // [spans]
     int q_heads = 0;
     int head_dim = 0;
-    float scale = 0;           // multiplies q * k
-    const float* q = nullptr;  // [rows, q_heads * head_dim]
-    KvLayer kv;                // query head h reads kv head h / (q_heads / kv_heads) unless q_to_kv is given
+    float scale = 0;              // multiplies q * k
+    int window = 0;               // 0: all keys are seen
+    const float* sink = nullptr;  // [q_heads] or null: the score of one more key, whose value is zero
+    const float* q = nullptr;     // [rows, q_heads * head_dim]
+    KvLayer kv;                   // query head h reads kv head h / (q_heads / kv_heads) unless q_to_kv is given
     const std::int32_t* q_to_kv = nullptr;  // [q_heads] local kv head of each local query head
     float* out = nullptr;                   // [rows, q_heads * head_dim]
 };
 
 // Row-parallel products (attention output, dense and expert down projections), by group. Output: this rank's leaves
-// joined.
+// joined. A bias is where the chains of the first leaf of all that is present start; the rank that holds it brings it.
 struct LeafProjectionArgs {
     int groups = 0;
     const std::int32_t* group_begin = nullptr;  // [groups + 1]: group g has rows [group_begin[g], group_begin[g+1])
@@ -147,6 +166,7 @@ struct LeafProjectionArgs {
     const float* x = nullptr;              // [rows, k]
     float* out = nullptr;                  // [rows, n]
     std::byte* scratch = nullptr;          // product_scratch_bytes(weight->spec, rows, threads)
+    const float* const* bias = nullptr;    // [groups] of [n], or null
 };
 
 // out = residual + the tree over the ranks' subtrees ((01)(23))((45)(67)), absent ones passed by. With nothing present
@@ -160,21 +180,25 @@ struct LeafJoinArgs {
     float* out = nullptr;                   // [rows, columns]; may be residual
 };
 
-// Router logits, softmax over all experts, the top_k largest probabilities (ties: lowest id), renormalised to sum 1 if
-// asked.
+// Router logits (+ bias), scores, and the top_k experts of the best scores (+ choice_bias) of the groups kept, by
+// falling order of what decided; ties: lowest id, of groups too.
 struct RouteArgs {
     int rows = 0;
     int experts = 0;
     int top_k = 0;
-    bool renormalise = true;
-    const float* x = nullptr;     // [rows, hidden], normed
-    WeightMatrix weight;          // [experts, hidden]
-    float* logits = nullptr;      // [rows, experts] scratch
-    std::int32_t* ids = nullptr;  // [rows, top_k], by falling probability
-    float* weights = nullptr;     // [rows, top_k]
+    RoutingRule rule;
+    const float* x = nullptr;            // [rows, hidden], normed
+    WeightMatrix weight;                 // [experts, hidden]
+    const float* bias = nullptr;         // [experts] or null: of the logits
+    const float* choice_bias = nullptr;  // [experts] or null: counts in the choice, not in the weights
+    float* scratch = nullptr;            // [rows, 2 * experts]
+    std::int32_t* ids = nullptr;         // [rows, top_k]
+    float* weights = nullptr;            // [rows, top_k]
 };
 
-// h = silu(x * gate) * (x * up), by group; row r of the output takes row row_index[r] of x (null: row r).
+// h = silu(x * gate) * (x * up), by group; row r of the output takes row row_index[r] of x (null: row r). A bias is
+// where chains start. With swiglu_limit > 0 gpt-oss's activation (openai/gpt-oss, swiglu): g = min(x * gate, limit), u
+// = x * up within [-limit, limit], h = g * sigmoid(1.702 g) * (u + 1).
 struct GateUpArgs {
     int groups = 0;
     const std::int32_t* group_begin = nullptr;  // [groups + 1]
@@ -185,6 +209,9 @@ struct GateUpArgs {
     float* h = nullptr;                         // [rows, n]
     int x_rows = 0;                             // rows of x; matters where the op has scratch
     std::byte* scratch = nullptr;               // product_scratch_bytes(gate->spec, x_rows, threads)
+    const float* const* gate_bias = nullptr;    // [groups] of [n], or null
+    const float* const* up_bias = nullptr;      // with gate_bias
+    float swiglu_limit = 0;
 };
 
 // The expert tree of rule R4, as postfix: for output row r, for every leaf l in [leaf_begin[r], leaf_begin[r+1]) push

@@ -2,6 +2,7 @@
 // of rule R2.
 #include "parallel/leaf_sum.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "kernels/base/error.hpp"
@@ -81,6 +82,23 @@ void LeafSum::gather_row_bytes(std::int64_t rows, std::int64_t bytes_per_row, co
     counts_.clear();
     for (int t = 0; t < tp_.size(); ++t) counts_.push_back(row_share(rows, t, tp_.size()).count() * bytes_per_row);
     tp_.all_gather_v(own, all, counts_);
+}
+
+void LeafSum::gather_leaves(std::int64_t rows, float* leaves) {
+    const int size = tp_.size();
+    if (size == 1) return;
+    const std::int64_t count = kLeafCount / size;
+    const std::int64_t part_floats = rows * count;
+    leaves_.grow(static_cast<std::size_t>((size + 1) * part_floats) * sizeof(float));
+    float* all = leaves_.as<float>();
+    float* own = all + size * part_floats;
+    for (std::int64_t row = 0; row < rows; ++row)
+        std::copy_n(leaves + row * kLeafCount + tp_.rank() * count, count, own + row * count);
+    tp_.all_gather(own, part_floats * static_cast<std::int64_t>(sizeof(float)), all);
+    for (int t = 0; t < size; ++t) {
+        for (std::int64_t row = 0; row < rows; ++row)
+            std::copy_n(all + t * part_floats + row * count, count, leaves + row * kLeafCount + t * count);
+    }
 }
 
 }  // namespace argosy

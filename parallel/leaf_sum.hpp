@@ -40,13 +40,18 @@ class LeafSum {
     // The same for rows of any element size.
     void gather_row_bytes(std::int64_t rows, std::int64_t bytes_per_row, const void* own, void* all);
 
+    // leaves [rows, kLeafCount]: this rank's leaves of every row, at their places, become those of all ranks.
+    // Collective.
+    void gather_leaves(std::int64_t rows, float* leaves);
+
     Communicator& communicator() { return tp_; }
-    std::int64_t workspace_bytes() const { return static_cast<std::int64_t>(received_.bytes()); }
+    std::int64_t workspace_bytes() const { return static_cast<std::int64_t>(received_.bytes() + leaves_.bytes()); }
 
   private:
     Communicator& tp_;
     const Ops& ops_;
     Buffer received_;  // [present others, own rows, columns]
+    Buffer leaves_;    // [ranks + 1, rows, leaves of a rank], this rank's own last
     std::vector<SendPart> send_;
     std::vector<ReceivePart> receive_;
     std::vector<std::int64_t> counts_;

@@ -85,7 +85,7 @@ ModelShape shape_of_model(const ModelPlan& plan) {
     ModelShape shape{.q_heads = plan.attention.q_heads,
                      .kv_heads = plan.attention.kv_heads,
                      .experts = plan.moe.experts,
-                     .expert_intermediate = plan.moe.intermediate,
+                     .expert_intermediate = expert_leaf_units(plan),
                      .dense_intermediate = 0,
                      .vocab = plan.vocab_size,
                      .bytes_needed = {},

@@ -58,12 +58,28 @@ ARGOSY_INLINE V log_lanes(V x) {
     return vfma(e, L::set(0x1.62e3p-1F), vsub(f, vsub(half_square, tail)));
 }
 
+// 1 / (1 + e^-x).
+template <class V>
+ARGOSY_INLINE V sigmoid_lanes(V x) {
+    using L = Lanes<V>;
+    return vdiv(L::set(1.0F), vadd(L::set(1.0F), exp_lanes(vsub(L::set(0.0F), x))));
+}
+
 // x / (1 + e^-x).
 template <class V>
 ARGOSY_INLINE V silu_lanes(V x) {
     using L = Lanes<V>;
     const V negated = vsub(L::set(0.0F), x);
     return vdiv(x, vadd(L::set(1.0F), exp_lanes(negated)));
+}
+
+// gpt-oss's gate: g = min(gate, limit), u = up within [-limit, limit]: (g * sigmoid(1.702 g)) * (u + 1).
+template <class V>
+ARGOSY_INLINE V clamped_swiglu_lanes(V gate, V up, V limit) {
+    using L = Lanes<V>;
+    const V g = vmin(gate, limit);
+    const V u = vmin(vmax(up, vsub(L::set(0.0F), limit)), limit);
+    return vmul(vmul(g, sigmoid_lanes(vmul(L::set(1.702F), g))), vadd(u, L::set(1.0F)));
 }
 
 }  // namespace argosy

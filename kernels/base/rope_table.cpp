@@ -42,13 +42,14 @@ SinCos sincos_f64(double angle) {
     }
 }
 
-void rope_table(std::span<const float> inverse_frequency, std::int64_t positions, float* cos, float* sin) {
+void rope_table(std::span<const float> inverse_frequency, std::int64_t positions, float* cos, float* sin,
+                double amplitude) {
     for (std::int64_t position = 0; position < positions; ++position) {
         for (std::size_t i = 0; i < inverse_frequency.size(); ++i) {
             const float angle = static_cast<float>(position) * inverse_frequency[i];
             const SinCos value = sincos_f64(angle);
-            *cos++ = static_cast<float>(value.cos);
-            *sin++ = static_cast<float>(value.sin);
+            *cos++ = static_cast<float>(value.cos * amplitude);
+            *sin++ = static_cast<float>(value.sin * amplitude);
         }
     }
 }

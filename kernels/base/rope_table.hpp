@@ -15,8 +15,9 @@ struct SinCos {
 SinCos sincos_f64(double angle);
 
 // For every position p in [0, positions) and every pair i: the angle is the f32 product p * inverse_frequency[i], as
-// the models' authors compute it; its cosine and sine are taken in double and rounded to f32. cos, sin: [positions,
-// inverse_frequency.size()]
-void rope_table(std::span<const float> inverse_frequency, std::int64_t positions, float* cos, float* sin);
+// the models' authors compute it; its cosine and sine are taken in double, multiplied by `amplitude` and rounded to
+// f32. cos, sin: [positions, inverse_frequency.size()]
+void rope_table(std::span<const float> inverse_frequency, std::int64_t positions, float* cos, float* sin,
+                double amplitude = 1);
 
 }  // namespace argosy

@@ -70,9 +70,9 @@ void add_attention(StepCost& cost, const CostModel& model, const CostPlace& plac
     // Scores and weighted sum: 2 * head_dim operations each for every pair and q head. The step's own tokens are
     // written, then read with the others.
     const std::int64_t kv_token_bytes = 2 * heads.kv * model.kv_vector_bytes;
-    cost.of(CostPart::scores) = {.flops = 4 * layers * step.score_pairs * out,
+    cost.of(CostPart::scores) = {.flops = 4 * step.score_pairs * out,
                                  .weight_bytes = 0,
-                                 .kv_bytes = layers * kv_token_bytes * (step.kv_tokens + step.rows),
+                                 .kv_bytes = kv_token_bytes * (step.kv_tokens + layers * step.rows),
                                  .activation_bytes = layers * product_activations(step.rows, out, out)};
 }
 
@@ -228,15 +228,16 @@ std::string_view name_of(CostPart part) {
 
 void add_sequence(CostStep& step, const CostModel& model, std::int64_t first_position, std::int64_t rows,
                   WantedLogits wanted) {
-    const std::int64_t window = model.window;
+    const std::int64_t full_layers = model.layers() - model.windowed_layers;
     for (std::int64_t i = 0; i < rows; ++i) {
         const std::int64_t keys = first_position + i + 1;
-        step.score_pairs += window > 0 ? std::min(keys, window) : keys;
+        step.score_pairs += full_layers * keys + model.windowed_layers * std::min(keys, model.window);
         if (wanted == WantedLogits::all || (wanted == WantedLogits::last && i == rows - 1))
             step.wanted_rows.push_back(step.rows + i);
     }
-    const std::int64_t reach = window > 0 ? std::max<std::int64_t>(0, first_position + 1 - window) : 0;
-    step.kv_tokens += rows > 0 ? first_position + rows - reach : 0;
+    const std::int64_t all = rows > 0 ? first_position + rows : 0;
+    const std::int64_t unseen = rows > 0 ? std::max<std::int64_t>(0, first_position + 1 - model.window) : 0;
+    step.kv_tokens += full_layers * all + model.windowed_layers * (all - unseen);
     step.rows += rows;
 }
 

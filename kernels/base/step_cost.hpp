@@ -28,7 +28,8 @@ struct CostModel {
     std::int64_t experts = 0;                 // of each mixture layer
     std::int64_t top_k = 0;
     std::int64_t expert_columns = 0;   // width of one expert
-    std::int64_t window = 0;           // a row sees itself and the window - 1 rows before it; 0: all
+    std::int64_t window = 0;           // in windowed_layers a row sees itself and the window - 1 rows before it
+    std::int64_t windowed_layers = 0;  // in all others it sees all
     std::int64_t weight_bits = 16;     // of an element of a matrix; norms are left out: a millionth of the rest
     std::int64_t kv_vector_bytes = 0;  // of one head's key or value of a token
     std::int64_t sample_bytes = 0;     // one sampled row's result, as ranks exchange it
@@ -65,8 +66,8 @@ struct CostRoute {
 // One step of a dp group, seen by one of its ranks.
 struct CostStep {
     std::int64_t rows = 0;
-    std::int64_t score_pairs = 0;           // (row, key) pairs of attention
-    std::int64_t kv_tokens = 0;             // tokens whose K and V are read: of each sequence once
+    std::int64_t score_pairs = 0;           // (row, key) pairs of attention, over all layers
+    std::int64_t kv_tokens = 0;             // tokens whose K and V are read, of each sequence once, over all layers
     std::vector<std::int64_t> wanted_rows;  // rows whose logits are wanted, ascending
     CostRoute route;
     bool operator==(const CostStep&) const = default;

@@ -145,8 +145,10 @@ template <int kRowTiles>
 [[gnu::noinline]] static void tile_pass(const ProductJob& job, const Bf16Rows& x, const PanelBlock& block,
                                         std::int64_t row, int rows, TileSpace& space, FetchAhead& ahead) {
     const MatrixSpec& spec = job.weight[0].spec;
-    LeafWalk walk;
+    LeafWalk walk{.from_bias = has_bias(block)};
     ChainRun run;
+    for (int slot = 0; slot < block.slots; ++slot)
+        put_bias<Vec16>(job, block, slot, 1, rows, space.stack + slot * kSlotFloats);
     std::int64_t tile = 0;  // the run's first
     while (next_run(walk, spec, kRunTiles / kRowTiles, run, kTileColumns)) {
         const int tiles = tiles_of(run);

@@ -283,8 +283,9 @@ template <bool kOnce>
                                        std::int64_t row, int rows, PassSpace& space, FetchAhead& ahead) {
     const MatrixSpec spec = decoded_spec(job.weight[0].spec);
     const int step = job.up != nullptr ? 2 : 1;
-    LeafWalk walk;
+    LeafWalk walk{.from_bias = has_bias(block)};
     BlockRun run;
+    for (int slot = 0; slot < block.slots; ++slot) put_bias<Vec16>(job, block, slot, 1, rows, space.stack[0][slot][0]);
     while (next_blocks(walk, spec, kOnce ? kRunBlocksOnce : kRunBlocks, run)) {
         const RunRows run_rows =
             job.row_index != nullptr ? gather_rows(x, run, job.row_index + row, rows, space.x) : rows_at(x, run, row);

@@ -125,11 +125,12 @@ inline void mxfp4_panel(int rows, const ChainRun& run, const std::byte* const* r
     const std::byte* record[kFewRows];
     for (int r = 0; r < rows; ++r)
         record[r] = x.data + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * x.shape.row_bytes;
-    LeafWalk walk;
+    LeafWalk walk{.from_bias = has_bias(block)};
     ChainRun run;
     next_run(walk, spec, spec.k + kRunParts, run);
     const int step = job.up != nullptr ? 2 : 1;
     for (int slot = 0; slot < block.slots; slot += step) {
+        for (int i = 0; i < step; ++i) put_bias<Vec16>(job, block, slot + i, 1, rows, stacks[i]);
         for (int i = 0; i < step; ++i) mxfp4_panel(rows, run, record, x.shape, block.panel[slot + i], stacks[i]);
         const std::int64_t output = block.first_output + slot / step * kPanelOutputs;
         const std::int64_t width = spec.n - output;

@@ -54,7 +54,7 @@ Partial attend_segment(const Query& query, int begin, int end) {
     for (int key = begin; key < end; ++key) {
         const float weight = exp_lanes(p[key - begin] - part.m);
         const std::byte* v = kv_vector(*query.kv, slot_of(query, key), 1, query.kv_head);
-        sum.add(key - begin, weight);
+        sum.add(key, weight);
         for (int d = 0; d < dim; ++d) part.o[d] = fma_f32(weight, load(v, dtype, d), part.o[d]);
     }
     part.l = sum.join();
@@ -94,7 +94,7 @@ Partial attend_segment_codes(const Query& query, int begin, int end) {
     for (int key = begin; key < end; ++key) {
         float& weight = p[key - begin];
         weight = exp_lanes(weight - part.m);
-        sum.add(key - begin, weight);
+        sum.add(key, weight);
         weight *= codes_at(query, key, 1).scale;
         largest = vmax(weight, largest);
     }
@@ -108,6 +108,11 @@ Partial attend_segment_codes(const Query& query, int begin, int end) {
     }
     for (const std::int32_t value : o) part.o.push_back(static_cast<float>(value) * by.scale);
     return part;
+}
+
+Partial attend(const Query& query, int begin, int end) {
+    return query.kv->spec.dtype == DType::int8 ? attend_segment_codes(query, begin, end)
+                                               : attend_segment(query, begin, end);
 }
 
 void merge(Partial& whole, const Partial& next) {
@@ -132,16 +137,20 @@ void attention(const AttentionArgs& args, const Stream&) {
                 const int kv_head = args.q_to_kv != nullptr ? args.q_to_kv[head] : head / per_kv_head;
                 const Query query{args.q + at, &args.kv, span.blocks, kv_head, args.scale};
                 const int keys = span.first_position + i + 1;
+                const int first = args.window > 0 ? std::max(0, keys - args.window) : 0;
                 Partial whole;
-                for (int begin = 0; begin < keys; begin += kSegmentKeys) {
-                    const int end = std::min(begin + kSegmentKeys, keys);
-                    const Partial next = args.kv.spec.dtype == DType::int8 ? attend_segment_codes(query, begin, end)
-                                                                           : attend_segment(query, begin, end);
-                    if (begin == 0) {
+                for (int begin = first, end = 0; begin < keys; begin = end) {
+                    end = std::min((begin / kSegmentKeys + 1) * kSegmentKeys, keys);
+                    const Partial next = attend(query, begin, end);
+                    if (begin == first) {
                         whole = next;
                     } else {
                         merge(whole, next);
                     }
+                }
+                if (args.sink != nullptr) {
+                    const std::vector<float> zeros(static_cast<std::size_t>(args.head_dim));
+                    merge(whole, {args.sink[head], 1, zeros});
                 }
                 for (int d = 0; d < args.head_dim; ++d) args.out[at + d] = whole.o[d] / whole.l;
             }

@@ -13,7 +13,11 @@ void gate_up(const GateUpArgs& args, const Stream&) {
         for (std::int64_t row = args.group_begin[group]; row < args.group_begin[group + 1]; ++row) {
             const float* x = args.x + (args.row_index != nullptr ? args.row_index[row] : row) * k;
             for (std::int64_t i = 0; i < gate.spec.n; ++i) {
-                args.h[row * gate.spec.n + i] = silu_lanes(chain(gate, i, x, 0, k)) * chain(up, i, x, 0, k);
+                const bool biased = args.gate_bias != nullptr;
+                const float a = chain(gate, i, x, 0, k, biased ? args.gate_bias[group][i] : 0.0F);
+                const float b = chain(up, i, x, 0, k, biased ? args.up_bias[group][i] : 0.0F);
+                args.h[row * gate.spec.n + i] =
+                    args.swiglu_limit > 0 ? clamped_swiglu_lanes(a, b, args.swiglu_limit) : silu_lanes(a) * b;
             }
         }
     }

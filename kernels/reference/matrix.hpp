@@ -51,9 +51,8 @@ inline Int8Matrix int8_matrix(const MatrixSpec& spec, void* data) {
 
 // Rule R9: columns [k_begin, k_end) are a leaf, or all of K; blocks begin with it.
 inline float int8_chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin,
-                        std::int64_t k_end) {
+                        std::int64_t k_end, float sum) {
     const Int8Matrix matrix = int8_matrix(w.spec, const_cast<void*>(w.data));
-    float sum = 0;
     for (std::int64_t k = k_begin; k < k_end; k += kInt8Block) {
         const int count = static_cast<int>(k_end - k < kInt8Block ? k_end - k : kInt8Block);
         std::int8_t code[kInt8Block];
@@ -81,8 +80,7 @@ inline float flushed_fma(float a, float b, float c) {
 
 // Rule R11: pairs of adjacent columns, the later one first; an odd last column stands beside zeros.
 inline float pair_chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin,
-                        std::int64_t k_end) {
-    float sum = 0;
+                        std::int64_t k_end, float sum) {
     for (std::int64_t k = k_begin; k < k_end; k += 2) {
         for (std::int64_t j = k + 1; j >= k; --j) {
             const bool beside = j == k_end;
@@ -102,8 +100,7 @@ inline float flushed_add(float a, float b) {
 // Rule R12: of every kTileColumns columns one chain over the even ones and one over the odd ones, both from 0; an odd
 // last column stands beside zeros.
 inline float tile_chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin,
-                        std::int64_t k_end) {
-    float sum = 0;
+                        std::int64_t k_end, float sum) {
     for (std::int64_t block = k_begin; block < k_end; block += kTileColumns) {
         const std::int64_t end = block + kTileColumns < k_end ? block + kTileColumns : k_end;
         float half[2] = {0, 0};
@@ -118,12 +115,12 @@ inline float tile_chain(const WeightMatrix& w, std::int64_t row, const float* x,
     return sum;
 }
 
-// Sum over k in [k_begin, k_end) of x[k] * w[row][k], one chain in order from 0.
-inline float chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin, std::int64_t k_end) {
-    if (takes_codes(w.spec.dtype)) return int8_chain(w, row, x, k_begin, k_end);
-    if (w.spec.dtype == DType::bf16_pairs) return pair_chain(w, row, x, k_begin, k_end);
-    if (w.spec.dtype == DType::bf16_tiles) return tile_chain(w, row, x, k_begin, k_end);
-    float sum = 0;
+// Sum over k in [k_begin, k_end) of x[k] * w[row][k], one chain in order from `sum`.
+inline float chain(const WeightMatrix& w, std::int64_t row, const float* x, std::int64_t k_begin, std::int64_t k_end,
+                   float sum = 0) {
+    if (takes_codes(w.spec.dtype)) return int8_chain(w, row, x, k_begin, k_end, sum);
+    if (w.spec.dtype == DType::bf16_pairs) return pair_chain(w, row, x, k_begin, k_end, sum);
+    if (w.spec.dtype == DType::bf16_tiles) return tile_chain(w, row, x, k_begin, k_end, sum);
     for (std::int64_t k = k_begin; k < k_end; ++k)
         sum = fma_f32(x[k], load(w.data, w.spec.dtype, row * w.spec.k + k), sum);
     return sum;

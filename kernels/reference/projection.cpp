@@ -11,9 +11,12 @@ void leaf_projection(const LeafProjectionArgs& args, const Stream&) {
         for (std::int64_t row = args.group_begin[group]; row < args.group_begin[group + 1]; ++row) {
             for (std::int64_t i = 0; i < weight.spec.n; ++i) {
                 Part leaf[kLeafCount];
+                float start = args.bias != nullptr ? args.bias[group][i] : 0.0F;  // of the first leaf
                 for (int j = 0; j < cut.count; ++j) {
                     if (!cut.present(j)) continue;
-                    leaf[j] = {true, chain(weight, i, args.x + row * weight.spec.k, cut.begin[j], cut.begin[j + 1])};
+                    const float* x = args.x + row * weight.spec.k;
+                    leaf[j] = {true, chain(weight, i, x, cut.begin[j], cut.begin[j + 1], start)};
+                    start = 0;
                 }
                 args.out[row * weight.spec.n + i] = join_tree(leaf, cut.count).value;
             }

@@ -111,6 +111,13 @@ Plan make_plan(const QuantizeSettings& settings) {
     Plan plan;
     plan.source = open_source(settings, plan_model(settings.model));
     WeightSource& weights = plan.source.weights;
+    const auto fused = std::find_if(weights.tensors.begin(), weights.tensors.end(), is_fused);
+    if (fused != weights.tensors.end()) {
+        fail(ErrorKind::input,
+             "{}: the tensor {} holds all experts of a layer, and such are not written in another format. Convert it "
+             "when it is loaded: argosy run --weights-as.",
+             settings.model.string(), fused->name);
+    }
     send_as(weights, settings.format);
     std::vector<NewTensor> tensors;
     plan.first.push_back(0);

@@ -2,6 +2,8 @@
 // over tensor-parallel ranks.
 #pragma once
 
+#include <array>
+
 #include "kernels/base/buffer.hpp"
 #include "parallel/leaf_sum.hpp"
 #include "runtime/forward/kv_cache.hpp"
@@ -21,15 +23,19 @@ class AttentionBlock {
     std::int64_t workspace_bytes() const;
 
   private:
+    void project(int layer, const StepBatch& batch, const KvLayer& kv);
+
     RankContext& rank_;
     LeafSum& leaf_sum_;
-    std::uint32_t present_;  // tensor-parallel ranks that have heads
-    Buffer normed_;          // [rows, hidden]; the own rows stand at their place
-    Buffer qkv_;             // [rows, (q + 2 kv) * head_dim]
-    Buffer q_;               // [rows, q * head_dim]
-    Buffer attended_;        // [rows, q * head_dim]
-    Buffer projected_;       // [rows, hidden] this rank's leaves
-    Buffer scratch_;         // of the products
+    std::uint32_t present_;         // tensor-parallel ranks that have heads
+    std::array<WideNorm, 2> wide_;  // of q and k, where norms go over all heads
+    Buffer normed_;                 // [rows, hidden]; the own rows stand at their place
+    Buffer qkv_;                    // [rows, (q + 2 kv) * head_dim]
+    Buffer q_;                      // [rows, q * head_dim]
+    Buffer squares_;                // [rows, 2, kLeafCount] where norms go over all heads
+    Buffer attended_;               // [rows, q * head_dim]
+    Buffer projected_;              // [rows, hidden] this rank's leaves
+    Buffer scratch_;                // of the products
 };
 
 }  // namespace argosy

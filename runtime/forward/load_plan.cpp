@@ -68,8 +68,11 @@ LoadPlan plan_load(std::span<const StoredTensor> stored, int ranks, int row_unit
 }
 
 TensorSlice overlap(const LoadPiece& piece, const TensorSlice& slice) {
-    return {std::max(piece.row_begin, slice.row_begin), std::min(piece.row_end, slice.row_end), slice.column_begin,
-            slice.column_end};
+    TensorSlice part = slice;
+    const std::int64_t before = std::max<std::int64_t>(0, piece.row_begin - slice.row_begin);
+    part.row_begin += (before + slice.row_step - 1) / slice.row_step * slice.row_step;
+    part.row_end = std::min(piece.row_end, slice.row_end);
+    return part;
 }
 
 std::string describe(const LoadPlan& plan) {

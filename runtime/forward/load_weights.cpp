@@ -77,8 +77,8 @@ void pack_rows(const TensorHome& home, std::int64_t first, const ReceivedRows& r
 std::int64_t settle_part(const TensorHome& home, const TensorSlice& part, const StoredTensor& tensor,
                          const std::byte* from, std::byte* arena, const Ops& ops) {
     const std::int64_t bytes = part_bytes(tensor, part);
-    const std::int64_t first = part.row_begin - home.slice.row_begin;  // row of the slice
-    const std::int64_t count = part.row_end - part.row_begin;
+    const std::int64_t first = (part.row_begin - home.slice.row_begin) / part.row_step;  // row of the slice
+    const std::int64_t count = part.rows();
     std::byte* at = arena + home.offset;
     switch (home.kind) {
         case HomeKind::raw:

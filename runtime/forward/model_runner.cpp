@@ -59,7 +59,8 @@ ModelRunner::ModelRunner(const ModelPlan& plan, const RankWeights& weights, cons
              cost_place(layout, place)),
       x_(static_cast<std::size_t>((config.rows_max + layout.tp - 1) / layout.tp) *
          static_cast<std::size_t>(plan.hidden) * sizeof(float)) {
-    rope_table(rope_frequencies(plan), config.positions, rope_cos_.data(), rope_sin_.data());
+    rope_table(rope_frequencies(plan), config.positions, rope_cos_.data(), rope_sin_.data(),
+               plan.attention.rope.amplitude);
     if (plan.moe.experts > 0) moe_ = std::make_unique<MoeBlock>(rank_, config.rows_max, config.exchange_rows);
 }
 

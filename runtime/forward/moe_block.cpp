@@ -15,18 +15,19 @@ ExpertExchange::Config exchange_config(const RankContext& rank, int rows_per_rou
             .hidden = rank.plan.hidden,
             .top_k = rank.plan.moe.top_k,
             .rows_per_round = rows_per_round,
-            .etp_present = present_parts(rank.plan.moe.intermediate, rank.layout.etp)};
+            .etp_present = present_parts(expert_leaf_units(rank.plan), rank.layout.etp)};
 }
 }  // namespace
 
 MoeBlock::MoeBlock(RankContext& rank, int rows_max, int rows_per_round)
     : rank_(rank), exchange_(*rank.groups.stage, *rank.groups.etp, rank.ops, exchange_config(rank, rows_per_round)) {
     const MoePlan& moe = rank.plan.moe;
+    brings_bias_ = expert_leaves(rank.plan, rank.place.etp_rank, rank.layout.etp).k_begin == 0;
     experts_ =
         experts_at(contiguous_placement(moe.experts, rank.layout.ep), rank.groups.stage->rank() / rank.layout.etp);
     const std::int64_t own_max = (rows_max + rank.layout.tp - 1) / rank.layout.tp;
     normed_ = Buffer(floats(own_max, rank.plan.hidden));
-    router_logits_ = Buffer(floats(own_max, moe.experts));
+    router_scratch_ = Buffer(floats(own_max, std::int64_t{2} * moe.experts));
     ids_ = Buffer(floats(own_max, moe.top_k));
     weights_ = Buffer(floats(own_max, moe.top_k));
 }
@@ -48,10 +49,11 @@ void MoeBlock::run(int layer, int own_rows, float* x) {
            {.rows = own_rows,
             .experts = plan.moe.experts,
             .top_k = plan.moe.top_k,
-            .renormalise = plan.moe.renormalise,
+            .rule = plan.moe.routing,
             .x = normed_.as<float>(),
             .weight = weights.router,
-            .logits = router_logits_.as<float>(),
+            .bias = weights.router_bias,
+            .scratch = router_scratch_.as<float>(),
             .ids = ids_.as<std::int32_t>(),
             .weights = weights_.as<float>()},
            rank_.stream);
@@ -88,15 +90,20 @@ void MoeBlock::compute(const LayerWeights& weights, const ExpertExchange::Receiv
             .x = in.x,
             .h = hidden_.as<float>(),
             .x_rows = in.rows,
-            .scratch = product_scratch(rank_, scratch_, weights.gate[0].spec, in.rows)},
+            .scratch = product_scratch(rank_, scratch_, weights.gate[0].spec, in.rows),
+            .gate_bias = weights.gate_bias.empty() ? nullptr : weights.gate_bias.data(),
+            .up_bias = weights.up_bias.empty() ? nullptr : weights.up_bias.data(),
+            .swiglu_limit = rank_.plan.moe.swiglu_limit},
            rank_.stream);
+    const bool biased = !weights.down_bias.empty() && brings_bias_;
     run_op(rank_.ops.leaf_projection,
            {.groups = in.groups,
             .group_begin = in.group_begin,
             .weight = weights.down.data(),
             .x = hidden_.as<float>(),
             .out = results_.as<float>(),
-            .scratch = product_scratch(rank_, scratch_, weights.down[0].spec, in.grouped_rows)},
+            .scratch = product_scratch(rank_, scratch_, weights.down[0].spec, in.grouped_rows),
+            .bias = biased ? weights.down_bias.data() : nullptr},
            rank_.stream);
 }
 
@@ -112,7 +119,7 @@ void MoeBlock::note_busiest(const ExpertExchange::Received& in) {
 
 std::int64_t MoeBlock::workspace_bytes() const {
     return exchange_.workspace_bytes() +
-           static_cast<std::int64_t>(normed_.bytes() + router_logits_.bytes() + ids_.bytes() + weights_.bytes() +
+           static_cast<std::int64_t>(normed_.bytes() + router_scratch_.bytes() + ids_.bytes() + weights_.bytes() +
                                      hidden_.bytes() + results_.bytes() + scratch_.bytes());
 }
 

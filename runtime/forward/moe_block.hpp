@@ -37,9 +37,10 @@ class MoeBlock {
     RankContext& rank_;
     ExpertExchange exchange_;
     Computed computed_;
+    bool brings_bias_ = true;            // this rank has the experts' first leaf
     std::vector<std::int32_t> experts_;  // [local experts] global ids
     Buffer normed_;                      // [own rows, hidden]
-    Buffer router_logits_;               // [own rows, experts]
+    Buffer router_scratch_;              // [own rows, 2 * experts]
     Buffer ids_;                         // [own rows, top_k]
     Buffer weights_;                     // [own rows, top_k]
     Buffer hidden_;                      // [grouped rows, columns of an expert on this rank]

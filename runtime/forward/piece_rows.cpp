@@ -96,13 +96,32 @@ std::int64_t codes_offset(const LoadPiece& piece, const StoredTensor& tensor) {
 }  // namespace
 
 void expect_piece(const LoadPiece& piece, const StoredTensor& tensor, const CheckpointFile& file) {
+    if (tensor.transposed) return file.expect(tensor.offset, tensor.bytes);
     file.expect(codes_offset(piece, tensor), piece_code_bytes(piece, tensor));
 }
+
+namespace {
+// Rows of a piece that are columns of the file's matrix: read row by row of the file, and turned.
+void read_transposed(const LoadPiece& piece, const StoredTensor& tensor, CheckpointFile& file,
+                     std::vector<std::byte>& into) {
+    const std::int64_t size = static_cast<std::int64_t>(size_of(tensor.dtype));
+    const std::int64_t count = piece.row_end - piece.row_begin;
+    const std::int64_t columns = columns_of(tensor);
+    std::vector<std::byte> line(static_cast<std::size_t>(count * size));
+    for (std::int64_t k = 0; k < columns; ++k) {
+        file.read(tensor.offset + (k * rows_of(tensor) + piece.row_begin) * size, line);
+        for (std::int64_t row = 0; row < count; ++row)
+            std::memcpy(into.data() + (row * columns + k) * size, line.data() + row * size,
+                        static_cast<std::size_t>(size));
+    }
+}
+}  // namespace
 
 void read_piece(const LoadPiece& piece, const StoredTensor& tensor, CheckpointFile& file, CheckpointFile& scale_file,
                 std::vector<std::byte>& into) {
     const std::int64_t codes = piece_code_bytes(piece, tensor);
     into.resize(static_cast<std::size_t>(codes + piece_scale_bytes(piece, tensor)));
+    if (tensor.transposed) return read_transposed(piece, tensor, file, into);
     const std::span<std::byte> all(into);
     file.read(codes_offset(piece, tensor), all.first(static_cast<std::size_t>(codes)));
     if (!tensor.scales) return;
@@ -114,7 +133,7 @@ void read_piece(const LoadPiece& piece, const StoredTensor& tensor, CheckpointFi
 std::int64_t part_bytes(const StoredTensor& tensor, const TensorSlice& part) {
     if (part.empty()) return 0;
     const ColumnSpan columns = whole_blocks(tensor.dtype, {part.column_begin, part.column_end}, columns_of(tensor));
-    return (part.row_end - part.row_begin) * row_bytes(tensor.dtype, columns.count());
+    return part.rows() * row_bytes(tensor.dtype, columns.count());
 }
 
 std::int64_t bytes_wanted(const LoadPiece& piece, const StoredTensor& tensor, std::span<const TensorHome> homes,
@@ -130,7 +149,7 @@ std::int64_t bytes_wanted(const LoadPiece& piece, const StoredTensor& tensor, st
 std::byte* put_part(const LoadPiece& piece, const StoredTensor& tensor, const TensorSlice& part, const std::byte* from,
                     std::byte* into) {
     const ColumnSpan columns = whole_blocks(tensor.dtype, {part.column_begin, part.column_end}, columns_of(tensor));
-    for (std::int64_t row = part.row_begin; row < part.row_end; ++row)
+    for (std::int64_t row = part.row_begin; row < part.row_end; row += part.row_step)
         into = put_row(piece, tensor, row, columns, from, into);
     return into;
 }
@@ -141,6 +160,7 @@ StoredTensor in_format(const StoredTensor& tensor, DType dtype) {
     as.scales.reset();
     as.matrix_scales.reset();
     as.matrix_scale = 1;
+    as.transposed = false;
     const BlockFormat format = block_format(dtype);
     if (format.scale_bytes > 0) {
         as.scales = StoredScales{.file = 0,

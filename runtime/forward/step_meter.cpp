@@ -16,13 +16,18 @@ CostModel cost_model(const ModelPlan& plan, DType weight_dtype, DType kv_dtype, 
                     .experts = plan.moe.experts,
                     .top_k = plan.moe.top_k,
                     .expert_columns = plan.moe.intermediate,
-                    .window = plan.attention.window,
+                    .window = 0,
+                    .windowed_layers = 0,
                     .weight_bits = block_format(weight_dtype).code_bits,
                     .kv_vector_bytes = kv_vector_bytes(kv_dtype, plan.attention.head_dim),
                     .sample_bytes = sizeof(SampleResult),
                     .logits_rows = logits_rows};
-    for (const LayerPlan& layer : plan.layers)
+    for (const LayerPlan& layer : plan.layers) {
         model.dense_columns.push_back(layer.kind == LayerKind::dense ? layer.intermediate : 0);
+        if (layer.window == 0) continue;
+        model.window = layer.window;
+        ++model.windowed_layers;
+    }
     return model;
 }
 

@@ -25,11 +25,19 @@ bool is_vector(TensorRole role) {
         case TensorRole::q_bias:
         case TensorRole::k_bias:
         case TensorRole::v_bias:
+        case TensorRole::o_bias:
+        case TensorRole::sinks:
+        case TensorRole::router_bias:
+        case TensorRole::gate_up_bias:
+        case TensorRole::down_bias:
             return true;
         default:
             return false;
     }
 }
+
+// Gate and up rows in turn.
+bool is_gate_and_up(TensorRole role) { return role == TensorRole::gate_up_proj || role == TensorRole::gate_up_bias; }
 
 // q, k and v share one packed matrix (or one bias vector); every other tensor is alone in its own.
 enum class Part : std::uint8_t { whole, qkv, qkv_bias };
@@ -57,11 +65,17 @@ Arena arena_of(const TensorSpec& tensor) {
         case TensorRole::final_norm:
         case TensorRole::q_norm:
         case TensorRole::k_norm:
+        case TensorRole::o_bias:
+        case TensorRole::sinks:
         case TensorRole::router:
+        case TensorRole::router_bias:
             return Arena::common;
         case TensorRole::gate_proj:
         case TensorRole::up_proj:
         case TensorRole::down_proj:
+        case TensorRole::gate_up_proj:
+        case TensorRole::gate_up_bias:
+        case TensorRole::down_bias:
             return tensor.expert >= 0 ? Arena::experts : Arena::attention;
         default:
             return Arena::attention;
@@ -75,8 +89,17 @@ class Builder {
 
     void place(const TensorSpec& tensor, int index, DType dtype, DType kept) {
         layout_.stored.push_back(dtype);
-        const TensorSlice slice = slice_of(plan_, tensor, share_);
+        TensorSlice slice = slice_of(plan_, tensor, share_);
         if (slice.empty()) return;
+        if (is_gate_and_up(tensor.role)) {
+            slice.row_step = 2;
+            place_slice(tensor, index, dtype, kept, slice);
+            ++slice.row_begin;
+        }
+        place_slice(tensor, index, dtype, kept, slice);
+    }
+
+    void place_slice(const TensorSpec& tensor, int index, DType dtype, DType kept, const TensorSlice& slice) {
         TensorHome home{.tensor = index,
                         .slice = slice,
                         .arena = arena_of(tensor),
@@ -155,8 +178,7 @@ class Builder {
     }
 
     void place_matrix(const TensorSpec& tensor, DType kept, TensorHome& home) {
-        home.spec = {
-            home.slice.row_end - home.slice.row_begin, home.slice.column_end - home.slice.column_begin, kept, {}};
+        home.spec = {home.slice.rows(), home.slice.column_end - home.slice.column_begin, kept, {}};
         if (tensor.role == TensorRole::o_proj) home.spec.cut = attention_leaves(plan_, share_.tp_rank, share_.tp).cut;
         if (tensor.role == TensorRole::down_proj) {
             home.spec.cut = tensor.expert >= 0 ? expert_leaves(plan_, share_.etp_rank, share_.etp).cut
@@ -194,7 +216,9 @@ bool groups_fit(const ModelPlan& plan, const TensorSpec& tensor) {
         case TensorRole::o_proj:
             return plan.attention.head_dim % group == 0;
         case TensorRole::down_proj:
-            return tensor.shape[1] % (kLeafCount * group) == 0;
+            return tensor.shape[1] %
+                       ((tensor.expert >= 0 ? plan.moe.leaf_unit : 1) % group == 0 ? group : kLeafCount * group) ==
+                   0;
         default:
             return tensor.shape[1] % group == 0;
     }
@@ -309,6 +333,24 @@ RankWeights view_weights(const ModelPlan& plan, std::span<const TensorSpec> tens
                 break;
             case TensorRole::router:
                 layer->router = matrix;
+                break;
+            case TensorRole::o_bias:
+                layer->o_bias = vector;
+                break;
+            case TensorRole::sinks:
+                layer->sinks = vector;
+                break;
+            case TensorRole::router_bias:
+                layer->router_bias = vector;
+                break;
+            case TensorRole::gate_up_proj:
+                (home.slice.row_begin % 2 == 0 ? layer->gate : layer->up).push_back(matrix);
+                break;
+            case TensorRole::gate_up_bias:
+                (home.slice.row_begin % 2 == 0 ? layer->gate_bias : layer->up_bias).push_back(vector);
+                break;
+            case TensorRole::down_bias:
+                layer->down_bias.push_back(vector);
                 break;
             case TensorRole::gate_proj:
                 layer->gate.push_back(matrix);

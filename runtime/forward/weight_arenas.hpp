@@ -35,7 +35,7 @@ enum class HomeKind : std::uint8_t {
 };
 
 // One place where (a slice of) a stored tensor goes. A tied embedding has two: raw rows, and rows of the vocabulary
-// projection.
+// projection. So has a matrix of gate and up rows in turn, and its bias: first gate's, then up's.
 struct TensorHome {
     int tensor = 0;  // index into tensor_list(plan)
     TensorSlice slice;
@@ -70,12 +70,18 @@ ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> te
 struct LayerWeights {
     const float* attn_norm = nullptr;  // [hidden]
     const float* ffn_norm = nullptr;   // [hidden]
-    const float* q_norm = nullptr;     // [head_dim] or null
-    const float* k_norm = nullptr;     // [head_dim] or null
+    const float* q_norm = nullptr;     // null, [head_dim], or over all heads [q_heads * head_dim] of all ranks
+    const float* k_norm = nullptr;     // the same of k
     const float* qkv_bias = nullptr;   // [n] or null
+    const float* o_bias = nullptr;     // [hidden] or null
+    const float* sinks = nullptr;      // [q_heads] of all ranks, or null
     WeightMatrix qkv;                  // data null: this rank has no heads
     WeightMatrix o;
-    WeightMatrix router;  // MoE layers
+    WeightMatrix router;                  // MoE layers
+    const float* router_bias = nullptr;   // [experts] or null
+    std::vector<const float*> gate_bias;  // [experts of this rank] of this rank's columns, or empty
+    std::vector<const float*> up_bias;    // the same
+    std::vector<const float*> down_bias;  // [experts of this rank] of [hidden], or empty
     std::vector<WeightMatrix>
         gate;  // [experts of this rank], or one for a dense layer; empty: this rank has no columns
     std::vector<WeightMatrix> up;

@@ -101,6 +101,7 @@ int pack_group(TensorRole role) {
             return 0;
         case TensorRole::gate_proj:
         case TensorRole::up_proj:
+        case TensorRole::gate_up_proj:
             return 1;
         case TensorRole::down_proj:
             return 2;
@@ -145,12 +146,13 @@ std::vector<StoredTensor> match_tensors(std::span<const TensorSpec> wanted, cons
     std::vector<std::string_view> scales;  // names of those that belong to a matrix
     stored.reserve(wanted.size());
     for (const TensorSpec& tensor : wanted) {
+        if (is_fused(tensor)) {
+            stored.push_back(recognise_fused(tensor, by_name, checkpoint, scales));
+            continue;
+        }
         const auto found = by_name.find(tensor.name);
         if (found == by_name.end()) {
-            fail(ErrorKind::input, "The tensor {} ({}) is in none of the {} files of {}. Fetch the model again.",
-                 tensor.name, name_of(tensor.role), checkpoint.files.size(),
-                 checkpoint.files.empty() ? std::string("the model")
-                                          : checkpoint.files.front().path.parent_path().string());
+            fail_missing(tensor, checkpoint);
         }
         stored.push_back(recognise_weights(tensor, *found->second, by_name, checkpoint, scales));
     }

@@ -87,6 +87,7 @@ struct StoredTensor {
     std::optional<StoredScales> scales = {};         // of blocks
     std::optional<StoredScales> matrix_scales = {};  // the one f32 of an nvfp4 matrix, and
     float matrix_scale = 1;                          // what stands there, once it was read
+    bool transposed = false;  // stands as [k, n]: what `shape` calls a row is a column of the file's matrix
     bool operator==(const StoredTensor&) const = default;
 };
 

@@ -16,6 +16,40 @@ namespace {
 
 constexpr int kPositionsMax = 1 << 30;
 
+RopeScaling read_llama3(const JsonObject& scaling) {
+    RopeScaling plan{.kind = RopeScalingKind::llama3};
+    plan.factor = scaling.number("factor", 1.0, 1e6);
+    plan.low_freq_factor = scaling.number("low_freq_factor", 1e-6, 1e6);
+    plan.high_freq_factor = scaling.number("high_freq_factor", 1e-6, 1e6);
+    if (plan.high_freq_factor <= plan.low_freq_factor) {
+        scaling.reject("high_freq_factor", fmt::format("is {}; it must be above low_freq_factor, which is {}",
+                                                       plan.high_freq_factor, plan.low_freq_factor));
+    }
+    plan.original_max_positions = read_int(scaling, "original_max_position_embeddings", 1, kPositionsMax);
+    return plan;
+}
+
+// Defaults: transformers, modeling_rope_utils.
+void read_yarn(const JsonObject& scaling, RopePlan& rope) {
+    RopeScaling& plan = rope.scaling;
+    plan.kind = RopeScalingKind::yarn;
+    plan.factor = scaling.number("factor", 1.0, 1e6);
+    plan.beta_fast = scaling.number_or("beta_fast", 32.0, 1e-6, 1e6);
+    plan.beta_slow = scaling.number_or("beta_slow", 1.0, 1e-6, 1e6);
+    if (plan.beta_fast <= plan.beta_slow) {
+        scaling.reject("beta_fast",
+                       fmt::format("is {}; it must be above beta_slow, which is {}", plan.beta_fast, plan.beta_slow));
+    }
+    plan.original_max_positions = read_int(scaling, "original_max_position_embeddings", 1, kPositionsMax);
+    plan.truncate = scaling.boolean_or("truncate", true);
+    if (rope.theta <= 1.0) scaling.reject("rope_type", "is yarn, which needs a rope_theta above 1");
+    const double amplitude = scaling.has("mscale") && scaling.has("mscale_all_dim")
+                                 ? yarn_magnitude(plan.factor, scaling.number("mscale", 0.0, 100.0)) /
+                                       yarn_magnitude(plan.factor, scaling.number("mscale_all_dim", 0.0, 100.0))
+                                 : yarn_magnitude(plan.factor, 1.0);
+    rope.amplitude = scaling.number_or("attention_factor", amplitude, 1e-3, 1e3);
+}
+
 // transformers 5 keeps theta and scaling together in "rope_parameters"; earlier files have "rope_theta" and
 // "rope_scaling".
 RopePlan read_rope(const JsonObject& config, const DecoderDefaults& defaults, int head_dim) {
@@ -36,17 +70,13 @@ RopePlan read_rope(const JsonObject& config, const DecoderDefaults& defaults, in
     const JsonObject scaling = config.object(scaling_key);
     const char* type_key = scaling.has("rope_type") || !scaling.has("type") ? "rope_type" : "type";
     const std::string type = joined ? scaling.text_or(type_key, "default") : scaling.text(type_key);
-    if (type == "default") return rope;
-    if (type != "llama3") scaling.reject(type_key, fmt::format("is \"{}\"; supported are default and llama3", type));
-    rope.scaling.kind = RopeScalingKind::llama3;
-    rope.scaling.factor = scaling.number("factor", 1.0, 1e6);
-    rope.scaling.low_freq_factor = scaling.number("low_freq_factor", 1e-6, 1e6);
-    rope.scaling.high_freq_factor = scaling.number("high_freq_factor", 1e-6, 1e6);
-    if (rope.scaling.high_freq_factor <= rope.scaling.low_freq_factor) {
-        scaling.reject("high_freq_factor", fmt::format("is {}; it must be above low_freq_factor, which is {}",
-                                                       rope.scaling.high_freq_factor, rope.scaling.low_freq_factor));
+    if (type == "llama3") {
+        rope.scaling = read_llama3(scaling);
+    } else if (type == "yarn") {
+        read_yarn(scaling, rope);
+    } else if (type != "default") {
+        scaling.reject(type_key, fmt::format("is \"{}\"; supported are default, llama3 and yarn", type));
     }
-    rope.scaling.original_max_positions = read_int(scaling, "original_max_position_embeddings", 1, kPositionsMax);
     return rope;
 }
 
@@ -73,7 +103,7 @@ AttentionPlan read_attention(const JsonObject& config, const DecoderDefaults& de
         config.reject("num_attention_heads", fmt::format("is {}; times the head size {} that is more than {}",
                                                          attention.q_heads, attention.head_dim, kIntermediateMax));
     }
-    if (config.boolean_or("attention_bias", false)) {
+    if (!defaults.biases && config.boolean_or("attention_bias", false)) {
         config.reject(
             "attention_bias",
             "is true; biases in attention are not supported for this family, whose released models have none");
@@ -94,7 +124,7 @@ void read_token_ids(const JsonObject& config, const DecoderDefaults& defaults, M
     }
     for (const std::int64_t id : config.integer_list("eos_token_id", 0, last))
         plan.eos_ids.push_back(static_cast<int>(id));
-    if (!config.has("eos_token_id") && !config.is_null("eos_token_id") && defaults.eos_id)
+    if (!config.has("eos_token_id") && !config.is_null("eos_token_id") && defaults.eos_id && *defaults.eos_id <= last)
         plan.eos_ids.push_back(*defaults.eos_id);
 }
 
@@ -110,7 +140,7 @@ std::optional<DType> read_dtype(const JsonObject& config) {
 // The tensors themselves say how they are stored (stored_format.hpp); what is written otherwise is told early.
 void check_quantisation(const JsonObject& config) {
     const std::string method = config.text_or("quant_method", "modelopt");
-    constexpr std::array<std::string_view, 4> kMethods{"fp8", "modelopt", "quark", "compressed-tensors"};
+    constexpr std::array<std::string_view, 5> kMethods{"fp8", "modelopt", "quark", "compressed-tensors", "mxfp4"};
     if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) {
         config.reject("quant_method",
                       fmt::format("is \"{}\"; weights can be read as {}", method, fmt::join(kMethods, ", ")));
@@ -120,6 +150,16 @@ void check_quantisation(const JsonObject& config) {
         config.reject("weight_block_size", "is not [128, 128], the only size of blocks that can be read");
 }
 
+void refuse_layer_types(const JsonObject& config) {
+    if (!config.has("layer_types")) return;
+    for (const std::string& type : config.texts("layer_types")) {
+        if (type != "full_attention") {
+            config.reject("layer_types",
+                          fmt::format("holds \"{}\"; supported for this family is full_attention", type));
+        }
+    }
+}
+
 }  // namespace
 
 int read_int(const JsonObject& config, std::string_view key, int least, int most) {
@@ -127,6 +167,7 @@ int read_int(const JsonObject& config, std::string_view key, int least, int most
 }
 
 ModelPlan read_decoder(const JsonObject& config, const DecoderDefaults& defaults) {
+    if (!defaults.windows) refuse_layer_types(config);
     if (config.has("quantization_config")) check_quantisation(config.object("quantization_config"));
     const std::string activation = config.text_or("hidden_act", "silu");
     if (activation != "silu" && activation != "swish") {
@@ -146,11 +187,27 @@ ModelPlan read_decoder(const JsonObject& config, const DecoderDefaults& defaults
     return plan;
 }
 
-void refuse_window(const JsonObject& config, const ModelPlan& plan, std::int64_t window) {
-    if (window == 0 || window >= plan.max_positions) return;  // no sequence is long enough to lose sight of a token
-    config.reject("sliding_window",
-                  fmt::format("is {}, less than the {} positions of the model; sliding windows are not supported",
-                              window, plan.max_positions));
+int read_window(const JsonObject& config, const ModelPlan& plan, std::int64_t fallback) {
+    const std::int64_t window = config.integer_or("sliding_window", fallback, 1, INT32_MAX);
+    return window >= plan.max_positions ? 0 : static_cast<int>(window);
+}
+
+std::vector<int> layer_windows(const JsonObject& config, int window, const std::vector<int>& otherwise) {
+    if (!config.has("layer_types")) return otherwise;
+    const std::vector<std::string> types = config.texts("layer_types");
+    if (types.size() != otherwise.size()) {
+        config.reject("layer_types",
+                      fmt::format("has {} entries; num_hidden_layers is {}", types.size(), otherwise.size()));
+    }
+    std::vector<int> windows;
+    for (const std::string& type : types) {
+        if (type != "sliding_attention" && type != "full_attention") {
+            config.reject("layer_types",
+                          fmt::format("holds \"{}\"; supported are full_attention and sliding_attention", type));
+        }
+        windows.push_back(type == "sliding_attention" ? window : 0);
+    }
+    return windows;
 }
 
 }  // namespace argosy

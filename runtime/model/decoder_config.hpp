@@ -16,6 +16,8 @@ struct DecoderDefaults {
     int head_dim = 0;  // 0: hidden / q heads
     std::optional<int> bos_id = {};
     std::optional<int> eos_id = {};
+    bool biases = false;   // attention may have them
+    bool windows = false;  // layers may see a window each, as the family's own file reads it
 };
 
 // Bounds of sizes, far above any model's; they keep every product of two within 64 bits.
@@ -30,8 +32,12 @@ inline constexpr int kVocabMax = 1 << 24;
 // weights, an activation other than silu, biases in attention, partial rotation, rope scaling other than llama3's.
 ModelPlan read_decoder(const JsonObject& config, const DecoderDefaults& defaults);
 
-// Refuses a sliding window of `window` tokens (0: none) that some sequence could outgrow.
-void refuse_window(const JsonObject& config, const ModelPlan& plan, std::int64_t window);
+// sliding_window; 0 where there is none, or no sequence is long enough to lose sight of a token.
+int read_window(const JsonObject& config, const ModelPlan& plan, std::int64_t fallback);
+
+// Each layer's window: where layer_types says sliding_attention it is `window`, else 0; without layer_types as
+// `otherwise` [layers] has it.
+std::vector<int> layer_windows(const JsonObject& config, int window, const std::vector<int>& otherwise);
 
 // A whole number between least and most, as int.
 int read_int(const JsonObject& config, std::string_view key, int least, int most);

@@ -49,15 +49,6 @@ const Family& family_of_config(const JsonObject& config) {
                   fmt::format("is \"{}\", which is not supported; supported are {}", type, supported_families()));
 }
 
-void refuse_layer_types(const JsonObject& config) {
-    if (!config.has("layer_types")) return;
-    for (const std::string& type : config.texts("layer_types")) {
-        if (type != "full_attention") {
-            config.reject("layer_types", fmt::format("holds \"{}\"; supported is full_attention", type));
-        }
-    }
-}
-
 // Sizes that are each in range may still multiply to a model that no machine could hold, or whose bytes a number could
 // not.
 void refuse_giants(const JsonObject& config, const ModelPlan& plan) {
@@ -93,7 +84,8 @@ GenerationConfig read_generation(const JsonObject& file) {
 }  // namespace
 
 std::span<const Family> families() {
-    static const std::array list = {mixtral_family(), qwen3_moe_family(), qwen3_family(), llama_family()};
+    static const std::array list = {mixtral_family(), qwen3_moe_family(), olmoe_family(),
+                                    gpt_oss_family(), qwen3_family(),     llama_family()};
     return list;
 }
 
@@ -125,7 +117,6 @@ ConfigText read_config_text(const fs::path& model) {
 ModelPlan plan_model(const ConfigText& text) {
     const JsonObject config = JsonObject::parse(text.config, text.config_path);
     const Family& family = family_of_config(config);
-    refuse_layer_types(config);
     ModelPlan plan = family.plan(config);
     plan.family = family.name;
     refuse_giants(config, plan);

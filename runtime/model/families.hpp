@@ -19,6 +19,7 @@ struct Family {
     std::string_view model_type;    // config.json's "model_type", asked when "architectures" is absent
     ModelPlan (*plan)(const JsonObject& config);
     std::span<const TensorName> names;
+    bool embedding_active = true;  // its authors count the embedding among the active parameters
 };
 
 // All families, in the order in which errors list them.
@@ -42,7 +43,7 @@ ConfigText read_config_text(const std::filesystem::path& model);
 
 // Pure: turns the text into a plan. Throws Error(input), naming file and key, for a family that is not in the list (and
 // lists those that are), for a key that is missing, of the wrong type or out of range, and for a property that the
-// engine does not offer (sliding window, quantised weights, unknown rope scaling, activation other than silu).
+// engine does not offer (unknown rope scaling, activation other than silu).
 ModelPlan plan_model(const ConfigText& text);
 
 // read_config_text, then plan_model.

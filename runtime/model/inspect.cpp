@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "kernels/base/error.hpp"
+#include "runtime/model/families.hpp"
 
 namespace argosy {
 
@@ -75,13 +76,13 @@ std::string shape_lines(const ModelPlan& plan) {
     if (moe_layers > 0 && moe_layers < plan.layer_count)
         layers += fmt::format(" ({} mixture, {} dense)", moe_layers, plan.layer_count - moe_layers);
     std::string text = line("layers", layers) + line("hidden", fmt::format("{}", plan.hidden));
-    text += line("attention",
-                 fmt::format("{} heads, {} KV heads, head size {}{}", attention.q_heads, attention.kv_heads,
-                             attention.head_dim, attention.qk_norm == QkNorm::per_head ? ", q/k norm per head" : ""));
+    text += line(
+        "attention",
+        fmt::format("{} heads, {} KV heads, head size {}{}", attention.q_heads, attention.kv_heads, attention.head_dim,
+                    attention.qk_norm == QkNorm::none ? "" : fmt::format(", q/k norm {}", name_of(attention.qk_norm))));
     if (moe_layers > 0) {
-        text += line("experts",
-                     fmt::format("{} per layer, {} per token, intermediate {}{}", plan.moe.experts, plan.moe.top_k,
-                                 plan.moe.intermediate, plan.moe.renormalise ? ", weights renormalised" : ""));
+        text += line("experts", fmt::format("{} per layer, {} per token, intermediate {}{}", plan.moe.experts,
+                                            plan.moe.top_k, plan.moe.intermediate, routing_words(plan.moe.routing)));
     }
     for (const LayerPlan& layer : plan.layers) {
         if (layer.kind != LayerKind::dense) continue;
@@ -90,10 +91,10 @@ std::string shape_lines(const ModelPlan& plan) {
     }
     const RopeScaling& scaling = attention.rope.scaling;
     text += line("rope", fmt::format("theta {}{}", attention.rope.theta,
-                                     scaling.kind == RopeScalingKind::llama3
-                                         ? fmt::format(", llama3 scaling by {} from {} positions", scaling.factor,
-                                                       scaling.original_max_positions)
-                                         : std::string()));
+                                     scaling.kind == RopeScalingKind::none
+                                         ? std::string()
+                                         : fmt::format(", {} scaling by {} from {} positions", name_of(scaling.kind),
+                                                       scaling.factor, scaling.original_max_positions)));
     text += line("vocabulary",
                  fmt::format("{}{}", plan.vocab_size, plan.tie_embeddings ? ", head tied to the embedding" : ""));
     return text + line("positions", fmt::format("{}", plan.max_positions));
@@ -136,8 +137,11 @@ std::string inspect(const ModelPlan& plan, const std::vector<StoredTensor>* stor
     text += line("parameters",
                  fmt::format("{} ({})", grouped(parameters.total), rounded(static_cast<double>(parameters.total))));
     text += line("active per token",
-                 fmt::format("{} ({}): all but the experts that are not chosen; a tied embedding counts once",
-                             grouped(parameters.active), rounded(static_cast<double>(parameters.active))));
+                 fmt::format("{} ({}): all but the experts that are not chosen{}", grouped(parameters.active),
+                             rounded(static_cast<double>(parameters.active)),
+                             plan.tie_embeddings                ? "; a tied embedding counts once"
+                             : family_of(plan).embedding_active ? ""
+                                                                : " and the embedding, as its authors count"));
     text += shape_lines(plan) + kv_lines(plan);
     std::vector<WeightBytes> ranks;
     for (const LayoutShare& share : shares) {

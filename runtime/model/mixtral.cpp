@@ -32,12 +32,12 @@ ModelPlan plan_mixtral(const JsonObject& config) {
                                            .head_dim = 0,
                                            .bos_id = 1,
                                            .eos_id = 2});
-    refuse_window(config, plan, config.integer_or("sliding_window", 0, 1, INT32_MAX));
+    const int window = config.has("sliding_window") ? read_window(config, plan, 0) : 0;  // every layer's
     plan.moe.experts = read_int(config, "num_local_experts", 1, kExpertsMax);
     plan.moe.top_k = read_int(config, "num_experts_per_tok", 1, plan.moe.experts);
     plan.moe.intermediate = read_int(config, "intermediate_size", 1, kIntermediateMax);
-    plan.moe.renormalise = true;
-    plan.layers.assign(static_cast<std::size_t>(plan.layer_count), {LayerKind::moe, plan.moe.intermediate});
+    plan.moe.routing.renormalise = true;
+    plan.layers.assign(static_cast<std::size_t>(plan.layer_count), {LayerKind::moe, plan.moe.intermediate, window});
     return plan;
 }
 

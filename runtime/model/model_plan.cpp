@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <limits>
 
 #include "kernels/base/error.hpp"
@@ -54,6 +55,27 @@ double scale_llama3(double frequency, const RopeScaling& scaling) {
     return (1.0 - smooth) * frequency / scaling.factor + smooth * frequency;
 }
 
+// The pair, as a fraction, that turns `turns` times within the original positions.
+double yarn_pair(const RopePlan& rope, double turns) {
+    const double pairs = rope.rotary_dim / 2.0;
+    return pairs * series_log(rope.scaling.original_max_positions / (turns * kTwoPi)) / series_log(rope.theta);
+}
+
+// YaRN's stretching of pair i's inverse frequency.
+double scale_yarn(double frequency, int i, const RopePlan& rope) {
+    double low = yarn_pair(rope, rope.scaling.beta_fast);
+    double high = yarn_pair(rope, rope.scaling.beta_slow);
+    if (rope.scaling.truncate) {
+        low = std::floor(low);
+        high = std::ceil(high);
+    }
+    low = std::max(low, 0.0);
+    high = std::min(high, rope.rotary_dim - 1.0);
+    if (low == high) high += 0.001;
+    const double stretched = std::clamp((i - low) / (high - low), 0.0, 1.0);
+    return frequency / rope.scaling.factor * stretched + frequency * (1.0 - stretched);
+}
+
 void check_rope(const RopePlan& rope, int head_dim) {
     if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0 || rope.rotary_dim > head_dim) {
         fail(ErrorKind::input,
@@ -74,6 +96,14 @@ void check_rope(const RopePlan& rope, int head_dim) {
              "factor >= 1, 0 < low_freq_factor < high_freq_factor and at least 1 position.",
              scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor, scaling.original_max_positions);
     }
+    if (scaling.kind == RopeScalingKind::yarn &&
+        !(scaling.factor >= 1.0 && scaling.beta_slow > 0.0 && scaling.beta_fast > scaling.beta_slow &&
+          scaling.original_max_positions > 0 && rope.theta > 1.0)) {
+        fail(ErrorKind::input,
+             "YaRN rope scaling with factor {}, beta_fast {}, beta_slow {}, {} original positions and theta {} cannot "
+             "be: it needs factor >= 1, 0 < beta_slow < beta_fast, at least 1 position and theta > 1.",
+             scaling.factor, scaling.beta_fast, scaling.beta_slow, scaling.original_max_positions, rope.theta);
+    }
 }
 
 }  // namespace
@@ -85,9 +115,14 @@ std::vector<float> rope_inverse_frequencies(const RopePlan& rope, int head_dim) 
     for (int i = 0; i < rope.rotary_dim / 2; ++i) {
         double frequency = series_exp(-log_theta * (2.0 * i) / rope.rotary_dim);
         if (rope.scaling.kind == RopeScalingKind::llama3) frequency = scale_llama3(frequency, rope.scaling);
+        if (rope.scaling.kind == RopeScalingKind::yarn) frequency = scale_yarn(frequency, i, rope);
         frequencies[static_cast<std::size_t>(i)] = static_cast<float>(frequency);
     }
     return frequencies;
+}
+
+double yarn_magnitude(double factor, double mscale) {
+    return factor <= 1.0 ? 1.0 : 0.1 * mscale * series_log(factor) + 1.0;
 }
 
 int moe_layer_count(const ModelPlan& plan) {
@@ -96,8 +131,22 @@ int moe_layer_count(const ModelPlan& plan) {
 }
 
 std::string_view name_of(LayerKind kind) { return kind == LayerKind::dense ? "dense" : "moe"; }
-std::string_view name_of(QkNorm norm) { return norm == QkNorm::none ? "none" : "per head"; }
-std::string_view name_of(RopeScalingKind kind) { return kind == RopeScalingKind::none ? "none" : "llama3"; }
+std::string_view name_of(QkNorm norm) {
+    constexpr std::string_view kNames[] = {"none", "per head", "over all heads"};
+    return kNames[static_cast<std::size_t>(norm)];
+}
+std::string routing_words(const RoutingRule& rule) {
+    constexpr std::string_view kScoring[] = {"softmax", "sigmoid", "softmax over the chosen"};
+    std::string text = fmt::format(", {}", kScoring[static_cast<std::size_t>(rule.scoring)]);
+    if (rule.groups_kept < rule.groups) text += fmt::format(", {} of {} groups", rule.groups_kept, rule.groups);
+    if (rule.renormalise) text += ", renormalised";
+    if (rule.scale != 1) text += fmt::format(", times {}", rule.scale);
+    return text;
+}
+std::string_view name_of(RopeScalingKind kind) {
+    constexpr std::string_view kNames[] = {"none", "llama3", "yarn"};
+    return kNames[static_cast<std::size_t>(kind)];
+}
 
 namespace {
 
@@ -108,6 +157,11 @@ std::string describe_rope(const RopePlan& rope) {
         text += fmt::format(", llama3 scaling by {} from {} positions (low {}, high {})", scaling.factor,
                             scaling.original_max_positions, scaling.low_freq_factor, scaling.high_freq_factor);
     }
+    if (scaling.kind == RopeScalingKind::yarn) {
+        text += fmt::format(", yarn scaling by {} from {} positions (fast {}, slow {}{}), amplitude {:.6g}",
+                            scaling.factor, scaling.original_max_positions, scaling.beta_fast, scaling.beta_slow,
+                            scaling.truncate ? "" : ", not truncated", rope.amplitude);
+    }
     return text + "\n";
 }
 
@@ -117,8 +171,9 @@ std::string describe_layers(const std::vector<LayerPlan>& layers) {
     for (std::size_t begin = 0; begin < layers.size();) {
         std::size_t end = begin + 1;
         while (end < layers.size() && layers[end] == layers[begin]) ++end;
-        runs.push_back(
-            fmt::format("{}-{} {} {}", begin, end - 1, name_of(layers[begin].kind), layers[begin].intermediate));
+        const LayerPlan& layer = layers[begin];
+        runs.push_back(fmt::format("{}-{} {} {}{}", begin, end - 1, name_of(layer.kind), layer.intermediate,
+                                   layer.window > 0 ? fmt::format(" window {}", layer.window) : ""));
         begin = end;
     }
     return fmt::format("layers: {}\n", fmt::join(runs, ", "));
@@ -147,15 +202,17 @@ std::string describe(const ModelPlan& plan) {
         fmt::format("family: {}\nsizes: hidden {}, {} layers, vocabulary {}{}, {} positions, rms eps {}\n", plan.family,
                     plan.hidden, plan.layer_count, plan.vocab_size, plan.tie_embeddings ? " (tied)" : "",
                     plan.max_positions, plan.rms_eps);
-    text += fmt::format("attention: {} q heads, {} kv heads, head size {}, q/k norm {}{}, scale {}, window {}\n",
+    text += fmt::format("attention: {} q heads, {} kv heads, head size {}, q/k norm {}{}{}{}, scale {}\n",
                         attention.q_heads, attention.kv_heads, attention.head_dim, name_of(attention.qk_norm),
-                        attention.qkv_bias ? ", q/k/v bias" : "", attention.softmax_scale,
-                        attention.window == 0 ? "none" : std::to_string(attention.window));
+                        attention.qkv_bias ? ", q/k/v bias" : "",
+                        attention.clip_qkv > 0 ? fmt::format(", q/k/v within {}", attention.clip_qkv) : "",
+                        attention.sinks ? ", sinks" : "", attention.softmax_scale);
     text += describe_rope(attention.rope);
     text += describe_layers(plan.layers);
     if (plan.moe.experts > 0) {
-        text += fmt::format("experts: {}, top {}, intermediate {}, softmax{}\n", plan.moe.experts, plan.moe.top_k,
-                            plan.moe.intermediate, plan.moe.renormalise ? ", renormalised" : "");
+        text += fmt::format("experts: {}, top {}, intermediate {}{}{}{}\n", plan.moe.experts, plan.moe.top_k,
+                            plan.moe.intermediate, routing_words(plan.moe.routing), plan.moe.biases ? ", biases" : "",
+                            plan.moe.swiglu_limit > 0 ? fmt::format(", swiglu within {}", plan.moe.swiglu_limit) : "");
     }
     text += fmt::format("tokens: bos {}, eos {}\n", plan.bos_id ? std::to_string(*plan.bos_id) : "none",
                         plan.eos_ids.empty() ? "none" : fmt::format("{}", fmt::join(plan.eos_ids, " ")));

@@ -9,27 +9,34 @@
 #include <vector>
 
 #include "kernels/base/dtype.hpp"
+#include "kernels/base/routing_rule.hpp"
 
 namespace argosy {
 
-// Root-mean-square norm of q and k before the rotation: not at all, or each head by itself with one weight vector
-// [head_dim] (Qwen3).
-enum class QkNorm : std::uint8_t { none, per_head };
+// Root-mean-square norm of q and k before the rotation: not at all, each head by itself with one weight vector
+// [head_dim] (Qwen3), or all heads together with one weight per element (OLMoE).
+enum class QkNorm : std::uint8_t { none, per_head, all_heads };
 
 // Which two of a head's elements turn together. half_split: element i with i + rotary_dim/2, as in the published
 // checkpoints of all families here.
 enum class RopePairing : std::uint8_t { half_split };
 
-enum class RopeScalingKind : std::uint8_t { none, llama3 };
+enum class RopeScalingKind : std::uint8_t { none, llama3, yarn };
 
 // Llama 3.1 (meta-llama/llama-models, apply_scaling): wavelengths up to original_max_positions / high_freq_factor stay,
 // those from original_max_positions / low_freq_factor on are stretched by factor, those between are blended.
+// YaRN (Peng et al. 2023, "YaRN: Efficient Context Window Extension of Large Language Models"): pairs that turn
+// beta_fast times or more within the original positions stay, those that turn beta_slow times or fewer are stretched,
+// between them a ramp over the pairs' numbers, whose ends are whole numbers if `truncate`.
 struct RopeScaling {
     RopeScalingKind kind = RopeScalingKind::none;
     double factor = 1.0;
     double low_freq_factor = 1.0;
     double high_freq_factor = 1.0;
     int original_max_positions = 0;
+    double beta_fast = 32.0;
+    double beta_slow = 1.0;
+    bool truncate = true;
     bool operator==(const RopeScaling&) const = default;
 };
 
@@ -38,18 +45,22 @@ struct RopePlan {
     int rotary_dim = 0;  // leading elements of a head that are rotated; even, at most head_dim
     RopePairing pairing = RopePairing::half_split;
     RopeScaling scaling;
+    double amplitude = 1.0;  // multiplies cosine and sine, as YaRN wants
     bool operator==(const RopePlan&) const = default;
 };
 
-// Grouped-query attention; the same in every layer. q head h reads kv head h / (q_heads / kv_heads).
+// Grouped-query attention; the same in every layer but for the window (LayerPlan). q head h reads kv head h / (q_heads
+// / kv_heads).
 struct AttentionPlan {
     int q_heads = 0;
     int kv_heads = 0;  // divides q_heads
     int head_dim = 0;
     QkNorm qk_norm = QkNorm::none;
-    bool qkv_bias = false;       // q, k and v projections add a bias; the output projection never does
+    bool qkv_bias = false;       // q, k and v projections add a bias
+    bool o_bias = false;         // the output projection does
+    bool sinks = false;          // every q head has the score of one more key, whose value is zero
+    float clip_qkv = 0.0f;       // q, k and v are limited to [-clip_qkv, clip_qkv], before the norm; 0: they are not
     float softmax_scale = 0.0f;  // scores are (q . k) * softmax_scale
-    int window = 0;              // a token sees itself and the window - 1 tokens before it; 0: all
     RopePlan rope;
     bool operator==(const AttentionPlan&) const = default;
 };
@@ -59,19 +70,20 @@ enum class LayerKind : std::uint8_t { dense, moe };
 struct LayerPlan {
     LayerKind kind = LayerKind::dense;
     int intermediate = 0;  // width of the feed-forward: of the dense one, or of each expert
+    int window = 0;        // a token sees itself and the window - 1 tokens before it; 0: all
     bool operator==(const LayerPlan&) const = default;
 };
 
-// How the router's scores become weights. softmax: over all experts, in FP32, then the top_k largest.
-enum class RouterScoring : std::uint8_t { softmax };
-
 // The mixture of experts; the same in every layer of kind moe.
 struct MoePlan {
-    int experts = 0;       // 0: the model has no layer of kind moe
-    int top_k = 0;         // experts per token
-    int intermediate = 0;  // width of one expert
-    RouterScoring scoring = RouterScoring::softmax;
-    bool renormalise = false;  // the chosen weights are divided by their sum
+    int experts = 0;            // 0: the model has no layer of kind moe
+    int top_k = 0;              // experts per token
+    int intermediate = 0;       // width of one expert
+    RoutingRule routing;        // how the router chooses and weighs them
+    bool fused = false;         // gate and up of an expert are one matrix, whose rows are theirs in turn
+    bool biases = false;        // of the router and of every expert's matrices
+    int leaf_unit = 1;          // columns of an expert that stay together when it is cut (rule R2)
+    float swiglu_limit = 0.0f;  // > 0: gpt-oss's clamped activation, else silu
     bool operator==(const MoePlan&) const = default;
 };
 
@@ -115,11 +127,16 @@ struct ModelPlan {
 // for a theta, width or scaling that cannot be.
 std::vector<float> rope_inverse_frequencies(const RopePlan& rope, int head_dim);
 
+// YaRN's 0.1 * mscale * ln(factor) + 1; 1 where nothing is stretched.
+double yarn_magnitude(double factor, double mscale);
+
 // Layers of kind moe.
 int moe_layer_count(const ModelPlan& plan);
 
 // One line per subject, for logs and error reports.
 std::string describe(const ModelPlan& plan);
+// ", sigmoid, 4 of 8 groups, renormalised, times 2.5": what comes behind the numbers of experts.
+std::string routing_words(const RoutingRule& rule);
 std::string_view name_of(LayerKind kind);
 std::string_view name_of(QkNorm norm);
 std::string_view name_of(RopeScalingKind kind);

@@ -31,15 +31,18 @@ ModelPlan plan_qwen3(const JsonObject& config) {
                                            .kv_heads = 32,
                                            .head_dim = 128,
                                            .bos_id = {},
-                                           .eos_id = {}});
+                                           .eos_id = {},
+                                           .biases = false,
+                                           .windows = true});
     plan.attention.qk_norm = QkNorm::per_head;
-    if (config.boolean_or("use_sliding_window", false) && !config.is_null("sliding_window")) {
-        const auto window = config.integer_or("sliding_window", 4096, 1, INT32_MAX);
-        const auto full_layers = config.integer_or("max_window_layers", 28, 0, INT32_MAX);
-        if (full_layers < plan.layer_count) refuse_window(config, plan, window);
-    }
+    const bool windowed = config.boolean_or("use_sliding_window", false) && !config.is_null("sliding_window");
+    const int window = windowed ? read_window(config, plan, 4096) : 0;
+    const auto full_layers = config.integer_or("max_window_layers", 28, 0, INT32_MAX);
+    std::vector<int> from_there;
+    for (int layer = 0; layer < plan.layer_count; ++layer) from_there.push_back(layer >= full_layers ? window : 0);
     const int intermediate = read_int(config, "intermediate_size", 1, kIntermediateMax);
-    plan.layers.assign(static_cast<std::size_t>(plan.layer_count), {LayerKind::dense, intermediate});
+    for (const int seen : layer_windows(config, window, from_there))
+        plan.layers.push_back({LayerKind::dense, intermediate, seen});
     return plan;
 }
 

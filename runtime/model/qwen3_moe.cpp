@@ -54,21 +54,20 @@ ModelPlan plan_qwen3_moe(const JsonObject& config) {
                                            .bos_id = {},
                                            .eos_id = {}});
     plan.attention.qk_norm = QkNorm::per_head;
-    if (config.boolean_or("use_sliding_window", false) && !config.is_null("sliding_window")) {
-        refuse_window(config, plan, config.integer_or("sliding_window", 4096, 1, INT32_MAX));
-    }
+    const bool windowed = config.boolean_or("use_sliding_window", false) && !config.is_null("sliding_window");
+    const int window = windowed ? read_window(config, plan, 4096) : 0;
     const int experts = read_int(config, "num_experts", 0, kExpertsMax);
     const std::vector<LayerKind> kinds = layer_kinds(config, plan.layer_count, experts);
     if (std::find(kinds.begin(), kinds.end(), LayerKind::moe) != kinds.end()) {
         plan.moe.experts = experts;
         plan.moe.top_k = read_int(config, "num_experts_per_tok", 1, experts);
         plan.moe.intermediate = read_int(config, "moe_intermediate_size", 1, kIntermediateMax);
-        plan.moe.renormalise = config.boolean_or("norm_topk_prob", false);
+        plan.moe.routing.renormalise = config.boolean_or("norm_topk_prob", false);
     }
     const bool some_dense = std::find(kinds.begin(), kinds.end(), LayerKind::dense) != kinds.end();
     const int dense_width = some_dense ? read_int(config, "intermediate_size", 1, kIntermediateMax) : 0;
     for (const LayerKind kind : kinds)
-        plan.layers.push_back({kind, kind == LayerKind::moe ? plan.moe.intermediate : dense_width});
+        plan.layers.push_back({kind, kind == LayerKind::moe ? plan.moe.intermediate : dense_width, window});
     return plan;
 }
 

@@ -113,6 +113,7 @@ bool may_stand_in_blocks(TensorRole role) {
         case TensorRole::gate_proj:
         case TensorRole::up_proj:
         case TensorRole::down_proj:
+        case TensorRole::gate_up_proj:
             return true;
         default:
             return false;
@@ -132,6 +133,77 @@ StoredTensor recognise_weights(const TensorSpec& wanted, const StoredTensor& fou
     }
     check_shape(found, wanted.shape, checkpoint);
     return found;
+}
+
+void fail_missing(const TensorSpec& wanted, const Checkpoint& checkpoint) {
+    fail(ErrorKind::input, "The tensor {} ({}) is in none of the {} files of {}. Fetch the model again.", wanted.name,
+         name_of(wanted.role), checkpoint.files.size(),
+         checkpoint.files.empty() ? std::string("the model") : checkpoint.files.front().path.parent_path().string());
+}
+
+bool is_fused(const TensorSpec& wanted) { return wanted.experts > 0; }
+
+namespace {
+
+// The wanted expert's part of a tensor, which must have the shape [experts, part...].
+StoredTensor part_of_expert(const TensorSpec& wanted, const StoredTensor& all, std::vector<std::int64_t> part,
+                            const Checkpoint& checkpoint) {
+    std::vector<std::int64_t> shape = part;
+    shape.insert(shape.begin(), wanted.experts);
+    check_shape(all, shape, checkpoint);
+    StoredTensor one = all;
+    one.shape = std::move(part);
+    one.bytes = all.bytes / wanted.experts;
+    one.offset = all.offset + wanted.expert * one.bytes;
+    return one;
+}
+
+const StoredTensor* find_with(const TensorSpec& wanted, std::string_view ending, const Where& where) {
+    const auto found = where.by_name.find(wanted.name + std::string(ending));
+    if (found == where.by_name.end()) return nullptr;
+    where.used.push_back(found->second->name);
+    return found->second;
+}
+
+StoredTensor fused_mxfp4(const TensorSpec& wanted, const StoredTensor& blocks, const Where& where) {
+    const StoredTensor* scales = find_with(wanted, "_scales", where);
+    if (scales == nullptr) {
+        fail(ErrorKind::input, "{}: the tensor {} has no scales; {}_scales is missing.",
+             path_of(where.checkpoint, blocks), blocks.name, wanted.name);
+    }
+    if (blocks.dtype != DType::u8 || scales->dtype != DType::u8) {
+        fail(ErrorKind::input, "{}: {} as {} with scales as {} is no format that can be read; mxfp4 has U8 for both.",
+             path_of(where.checkpoint, blocks), blocks.name, name_of(blocks.dtype), name_of(scales->dtype));
+    }
+    const std::int64_t n = wanted.shape[0], groups = block_count(DType::mxfp4, wanted.shape[1]);
+    StoredTensor tensor = part_of_expert(wanted, blocks, {n, groups, 16}, where.checkpoint);
+    const StoredTensor part = part_of_expert(wanted, *scales, {n, groups}, where.checkpoint);
+    tensor.dtype = DType::mxfp4;
+    tensor.shape = wanted.shape;
+    tensor.scales = place_of(part, n, groups);
+    return tensor;
+}
+
+}  // namespace
+
+StoredTensor recognise_fused(const TensorSpec& wanted, const StoredByName& by_name, const Checkpoint& checkpoint,
+                             std::vector<std::string_view>& used) {
+    const Where where{by_name, checkpoint, used};
+    if (wanted.shape.size() == 2) {
+        if (const StoredTensor* blocks = find_with(wanted, "_blocks", where))
+            return fused_mxfp4(wanted, *blocks, where);
+    }
+    const StoredTensor* all = find_with(wanted, "", where);
+    if (all == nullptr) fail_missing(wanted, checkpoint);
+    if (all->dtype != DType::bf16 && all->dtype != DType::f16 && all->dtype != DType::f32) {
+        fail(ErrorKind::input, "{}: the tensor {} is stored as {}; it must be bf16, f16 or f32.",
+             path_of(checkpoint, *all), all->name, name_of(all->dtype));
+    }
+    if (wanted.shape.size() == 1) return part_of_expert(wanted, *all, wanted.shape, checkpoint);
+    StoredTensor tensor = part_of_expert(wanted, *all, {wanted.shape[1], wanted.shape[0]}, checkpoint);
+    tensor.shape = wanted.shape;
+    tensor.transposed = true;
+    return tensor;
 }
 
 }  // namespace argosy

@@ -11,8 +11,9 @@ namespace argosy {
 namespace {
 
 constexpr std::array<std::string_view, kTensorRoleCount> kRoleNames = {
-    "embedding", "attn_norm", "q_proj",   "k_proj", "v_proj",    "q_bias",  "k_bias",    "v_bias",     "q_norm",
-    "k_norm",    "o_proj",    "ffn_norm", "router", "gate_proj", "up_proj", "down_proj", "final_norm", "lm_head"};
+    "embedding", "attn_norm", "q_proj",    "k_proj",       "v_proj",       "q_bias",    "k_bias",     "v_bias",
+    "q_norm",    "k_norm",    "o_proj",    "o_bias",       "sinks",        "ffn_norm",  "router",     "router_bias",
+    "gate_proj", "up_proj",   "down_proj", "gate_up_proj", "gate_up_bias", "down_bias", "final_norm", "lm_head"};
 
 // "model.layers.{L}.x" with layer 7 -> "model.layers.7.x".
 std::string fill_in(std::string_view pattern, int layer, int expert) {
@@ -34,8 +35,10 @@ class Lister {
     explicit Lister(const ModelPlan& plan) : plan_(plan), family_(family_of(plan)) {}
 
     void add(TensorRole role, int layer = -1, int expert = -1) {
-        list_.push_back(
-            {role, layer, expert, fill_in(pattern(role, expert >= 0), layer, expert), shape_of(plan_, role, layer)});
+        const std::string_view name = pattern(role, expert >= 0);
+        const bool fused = expert >= 0 && name.find("{E}") == std::string_view::npos;
+        list_.push_back({role, layer, expert, fill_in(name, layer, expert), shape_of(plan_, role, layer),
+                         fused ? plan_.moe.experts : 0});
     }
     std::vector<TensorSpec> take() { return std::move(list_); }
 
@@ -62,13 +65,25 @@ std::vector<TensorRole> roles_of_layer(const ModelPlan& plan, int layer) {
     std::vector<TensorRole> roles = {attn_norm, q_proj, k_proj, v_proj};
     const auto add = [&](std::initializer_list<TensorRole> more) { roles.insert(roles.end(), more); };
     if (plan.attention.qkv_bias) add({q_bias, k_bias, v_bias});
-    if (plan.attention.qk_norm == QkNorm::per_head) add({q_norm, k_norm});
-    add({o_proj, ffn_norm});
-    if (plan.layers.at(static_cast<std::size_t>(layer)).kind == LayerKind::moe)
+    if (plan.attention.qk_norm != QkNorm::none) add({q_norm, k_norm});
+    add({o_proj});
+    if (plan.attention.o_bias) add({o_bias});
+    if (plan.attention.sinks) add({sinks});
+    add({ffn_norm});
+    if (plan.layers.at(static_cast<std::size_t>(layer)).kind == LayerKind::moe) {
         add({router});
-    else
+        if (plan.moe.biases) add({router_bias});
+    } else {
         add({gate_proj, up_proj, down_proj});
+    }
     return roles;
+}
+
+std::vector<TensorRole> roles_of_expert(const ModelPlan& plan) {
+    using enum TensorRole;
+    if (!plan.moe.fused) return {gate_proj, up_proj, down_proj};
+    if (!plan.moe.biases) return {gate_up_proj, down_proj};
+    return {gate_up_proj, gate_up_bias, down_proj, down_bias};
 }
 
 std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int layer) {
@@ -86,7 +101,17 @@ std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int l
         case TensorRole::attn_norm:
         case TensorRole::ffn_norm:
         case TensorRole::final_norm:
+        case TensorRole::o_bias:
+        case TensorRole::down_bias:
             return {hidden};
+        case TensorRole::sinks:
+            return {plan.attention.q_heads};
+        case TensorRole::router_bias:
+            return {plan.moe.experts};
+        case TensorRole::gate_up_proj:
+            return {2 * intermediate(), hidden};
+        case TensorRole::gate_up_bias:
+            return {2 * intermediate()};
         case TensorRole::q_proj:
             return {q_width, hidden};
         case TensorRole::k_proj:
@@ -98,8 +123,9 @@ std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int l
         case TensorRole::v_bias:
             return {kv_width};
         case TensorRole::q_norm:
+            return {plan.attention.qk_norm == QkNorm::all_heads ? q_width : head_dim};
         case TensorRole::k_norm:
-            return {head_dim};
+            return {plan.attention.qk_norm == QkNorm::all_heads ? kv_width : head_dim};
         case TensorRole::o_proj:
             return {hidden, q_width};
         case TensorRole::router:
@@ -120,7 +146,7 @@ std::vector<TensorSpec> tensor_list(const ModelPlan& plan) {
         for (const TensorRole role : roles_of_layer(plan, layer)) list.add(role, layer);
         const bool moe = plan.layers[static_cast<std::size_t>(layer)].kind == LayerKind::moe;
         for (int expert = 0; moe && expert < plan.moe.experts; ++expert) {
-            for (const TensorRole role : kExpertRoles) list.add(role, layer, expert);
+            for (const TensorRole role : roles_of_expert(plan)) list.add(role, layer, expert);
         }
     }
     list.add(TensorRole::final_norm);

@@ -13,24 +13,30 @@ namespace argosy {
 
 // Matrices are row-major [out, in], as checkpoints store them: y[o] = sum over i of w[o, i] * x[i].
 enum class TensorRole : std::uint8_t {
-    embedding,   // [vocab, hidden]
-    attn_norm,   // [hidden], before attention
-    q_proj,      // [q_heads * head_dim, hidden]
-    k_proj,      // [kv_heads * head_dim, hidden]
-    v_proj,      // [kv_heads * head_dim, hidden]
-    q_bias,      // [q_heads * head_dim]
-    k_bias,      // [kv_heads * head_dim]
-    v_bias,      // [kv_heads * head_dim]
-    q_norm,      // [head_dim]
-    k_norm,      // [head_dim]
-    o_proj,      // [hidden, q_heads * head_dim]
-    ffn_norm,    // [hidden], before the feed-forward
-    router,      // [experts, hidden]
-    gate_proj,   // [intermediate, hidden]
-    up_proj,     // [intermediate, hidden]
-    down_proj,   // [hidden, intermediate]
-    final_norm,  // [hidden]
-    lm_head,     // [vocab, hidden]
+    embedding,     // [vocab, hidden]
+    attn_norm,     // [hidden], before attention
+    q_proj,        // [q_heads * head_dim, hidden]
+    k_proj,        // [kv_heads * head_dim, hidden]
+    v_proj,        // [kv_heads * head_dim, hidden]
+    q_bias,        // [q_heads * head_dim]
+    k_bias,        // [kv_heads * head_dim]
+    v_bias,        // [kv_heads * head_dim]
+    q_norm,        // [head_dim], or [q_heads * head_dim] over all heads
+    k_norm,        // [head_dim], or [kv_heads * head_dim]
+    o_proj,        // [hidden, q_heads * head_dim]
+    o_bias,        // [hidden]
+    sinks,         // [q_heads]
+    ffn_norm,      // [hidden], before the feed-forward
+    router,        // [experts, hidden]
+    router_bias,   // [experts]
+    gate_proj,     // [intermediate, hidden]
+    up_proj,       // [intermediate, hidden]
+    down_proj,     // [hidden, intermediate]
+    gate_up_proj,  // [2 * intermediate, hidden]: rows of gate and up in turn
+    gate_up_bias,  // [2 * intermediate], in the same order
+    down_bias,     // [hidden]
+    final_norm,    // [hidden]
+    lm_head,       // [vocab, hidden]
 };
 inline constexpr int kTensorRoleCount = static_cast<int>(TensorRole::lm_head) + 1;
 std::string_view name_of(TensorRole role);
@@ -42,24 +48,26 @@ struct TensorSpec {
     int expert = -1;  // -1: belongs to no expert
     std::string name;
     std::vector<std::int64_t> shape;
+    int experts = 0;  // > 0: `name` is that of a tensor of so many experts, of which this is part `expert`
     bool operator==(const TensorSpec&) const = default;
 };
 
-// One row of a family's table of names: {L} stands for the layer, {E} for the expert.
+// One row of a family's table of names: {L} stands for the layer, {E} for the expert. The name of an expert's tensor
+// without {E} is that of a tensor which holds all experts', one after the other.
 struct TensorName {
     TensorRole role;
-    bool of_expert;  // the pattern is for an expert's matrix; false: for a dense layer's or the model's
+    bool of_expert;  // the pattern is for an expert's tensor; false: for a dense layer's or the model's
     std::string_view pattern;
 };
 
 // Every tensor that the plan asks of a checkpoint, in a fixed order: embedding; layer by layer norms, q, k, v, o,
-// feed-forward (experts by id; of each gate, up, down); final norm; vocabulary projection, which a model with tied
+// feed-forward (experts by id); final norm; vocabulary projection, which a model with tied
 // embeddings does not have. Throws Error(internal) when the plan's family has no name for a tensor it needs.
 std::vector<TensorSpec> tensor_list(const ModelPlan& plan);
 
 // The tensors of one layer, those of experts apart, in the list's order; and those of each expert.
 std::vector<TensorRole> roles_of_layer(const ModelPlan& plan, int layer);
-inline constexpr TensorRole kExpertRoles[] = {TensorRole::gate_proj, TensorRole::up_proj, TensorRole::down_proj};
+std::vector<TensorRole> roles_of_expert(const ModelPlan& plan);
 
 // Shape of one tensor; layer matters for the feed-forward's matrices only.
 std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int layer);

@@ -7,6 +7,7 @@
 #include "kernels/base/error.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/quant/block_format.hpp"
+#include "runtime/model/families.hpp"
 
 namespace argosy {
 
@@ -78,8 +79,10 @@ LeafShare dense_leaves(const ModelPlan& plan, int layer, int tp_rank, int tp) {
 
 LeafShare expert_leaves(const ModelPlan& plan, int etp_rank, int etp) {
     check_leaf_part("etp", etp_rank, etp);
-    return leaf_share(plan.moe.intermediate, 1, etp_rank, etp);
+    return leaf_share(expert_leaf_units(plan), plan.moe.leaf_unit, etp_rank, etp);
 }
+
+int expert_leaf_units(const ModelPlan& plan) { return plan.moe.intermediate / plan.moe.leaf_unit; }
 
 namespace {
 
@@ -97,7 +100,7 @@ TensorSlice head_rows(const ModelPlan& plan, const TensorSpec& tensor, HeadRange
     return rows_of(tensor, heads.begin * head_dim, heads.end * head_dim);
 }
 
-// Gate and up rows and down columns follow the same leaves.
+// Gate and up rows and down columns follow the same leaves; a bias of down goes with its matrix.
 TensorSlice feed_forward_slice(const ModelPlan& plan, const TensorSpec& tensor, const LayoutShare& share) {
     if (tensor.expert >= 0) {
         const ExpertRange owned = experts_of(plan, share.ep_rank, share.ep);
@@ -105,8 +108,17 @@ TensorSlice feed_forward_slice(const ModelPlan& plan, const TensorSpec& tensor, 
     }
     const LeafShare leaves = tensor.expert >= 0 ? expert_leaves(plan, share.etp_rank, share.etp)
                                                 : dense_leaves(plan, tensor.layer, share.tp_rank, share.tp);
-    return tensor.role == TensorRole::down_proj ? columns_of(tensor, leaves.k_begin, leaves.k_end)
-                                                : rows_of(tensor, leaves.k_begin, leaves.k_end);
+    switch (tensor.role) {
+        case TensorRole::down_proj:
+            return columns_of(tensor, leaves.k_begin, leaves.k_end);
+        case TensorRole::down_bias:
+            return leaves.k_begin < leaves.k_end ? rows_of(tensor, 0, tensor.shape[0]) : TensorSlice{};
+        case TensorRole::gate_up_proj:
+        case TensorRole::gate_up_bias:
+            return rows_of(tensor, 2 * leaves.k_begin, 2 * leaves.k_end);
+        default:
+            return rows_of(tensor, leaves.k_begin, leaves.k_end);
+    }
 }
 
 }  // namespace
@@ -128,6 +140,9 @@ TensorSlice slice_of(const ModelPlan& plan, const TensorSpec& tensor, const Layo
         case TensorRole::gate_proj:
         case TensorRole::up_proj:
         case TensorRole::down_proj:
+        case TensorRole::gate_up_proj:
+        case TensorRole::gate_up_bias:
+        case TensorRole::down_bias:
             return feed_forward_slice(plan, tensor, share);
         case TensorRole::lm_head: {
             const VocabRange rows = vocab_of(plan, share.tp_rank, share.tp);
@@ -137,8 +152,11 @@ TensorSlice slice_of(const ModelPlan& plan, const TensorSpec& tensor, const Layo
         case TensorRole::attn_norm:
         case TensorRole::q_norm:
         case TensorRole::k_norm:
+        case TensorRole::o_bias:
+        case TensorRole::sinks:
         case TensorRole::ffn_norm:
         case TensorRole::router:
+        case TensorRole::router_bias:
         case TensorRole::final_norm:
             return rows_of(tensor, 0, tensor.shape[0]);
     }
@@ -158,10 +176,14 @@ WeightClass class_of(const TensorSpec& tensor) {
         case TensorRole::lm_head:
             return WeightClass::head;
         case TensorRole::router:
+        case TensorRole::router_bias:
             return WeightClass::router;
         case TensorRole::gate_proj:
         case TensorRole::up_proj:
         case TensorRole::down_proj:
+        case TensorRole::gate_up_proj:
+        case TensorRole::gate_up_bias:
+        case TensorRole::down_bias:
             return tensor.expert >= 0 ? WeightClass::experts : WeightClass::dense;
         case TensorRole::attn_norm:
         case TensorRole::ffn_norm:
@@ -192,10 +214,11 @@ void for_each_common(const ModelPlan& plan, const Visit& visit) {
     if (!plan.tie_embeddings) visit(spec(TensorRole::lm_head, -1));
 }
 
-// Elements of the three matrices of one expert that a rank of the expert's ep group holds; all experts of all layers
-// are equally large.
+// Elements of one expert's tensors that a rank of its ep group holds; all experts of all layers are equally large.
 std::int64_t expert_elements(const ModelPlan& plan, int etp_rank, int etp) {
-    return 3 * std::int64_t{plan.hidden} * expert_leaves(plan, etp_rank, etp).cut.columns();
+    const std::int64_t columns = expert_leaves(plan, etp_rank, etp).cut.columns();
+    const std::int64_t biases = plan.moe.biases && columns > 0 ? 2 * columns + plan.hidden : 0;
+    return 3 * std::int64_t{plan.hidden} * columns + biases;
 }
 
 // A tied head is the rank's rows of the embedding, packed.
@@ -242,7 +265,9 @@ ParameterCount count_parameters(const ModelPlan& plan) {
     for_each_common(plan, [&](const TensorSpec& tensor) { common += slice_of(plan, tensor, {}).elements(); });
     if (plan.moe.experts == 0) return {common, common};
     const std::int64_t one_of_each = moe_layer_count(plan) * expert_elements(plan, 0, 1);
-    return {common + plan.moe.experts * one_of_each, common + plan.moe.top_k * one_of_each};
+    const std::int64_t left_out =
+        family_of(plan).embedding_active || plan.tie_embeddings ? 0 : std::int64_t{plan.vocab_size} * plan.hidden;
+    return {common + plan.moe.experts * one_of_each, common + plan.moe.top_k * one_of_each - left_out};
 }
 
 std::int64_t kv_bytes_per_token(const ModelPlan& plan, DType kv_dtype) {

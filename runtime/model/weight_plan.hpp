@@ -57,23 +57,28 @@ VocabRange vocab_of(const ModelPlan& plan, int tp_rank, int tp);
 LeafShare attention_leaves(const ModelPlan& plan, int tp_rank, int tp);  // of q_heads * head_dim; unit: a head
 LeafShare dense_leaves(const ModelPlan& plan, int layer, int tp_rank,
                        int tp);  // of the dense layer's intermediate; unit: a column
-LeafShare expert_leaves(const ModelPlan& plan, int etp_rank, int etp);  // of moe.intermediate; unit: a column
+LeafShare expert_leaves(const ModelPlan& plan, int etp_rank, int etp);  // of moe.intermediate; unit: moe.leaf_unit
+int expert_leaf_units(const ModelPlan& plan);                           // of an expert's columns
 
 // The part of one tensor that a rank holds: rows [row_begin, row_end) and columns [column_begin, column_end) of the
-// row-major matrix. A vector counts as one column: its elements are rows.
+// row-major matrix; with a row_step those row_begin, row_begin + row_step, ... of them. A vector counts as one column:
+// its elements are rows.
 struct TensorSlice {
     std::int64_t row_begin = 0;
     std::int64_t row_end = 0;
     std::int64_t column_begin = 0;
     std::int64_t column_end = 0;
+    int row_step = 1;
     bool empty() const { return row_begin >= row_end || column_begin >= column_end; }
-    std::int64_t elements() const { return empty() ? 0 : (row_end - row_begin) * (column_end - column_begin); }
+    std::int64_t rows() const { return row_begin >= row_end ? 0 : (row_end - row_begin + row_step - 1) / row_step; }
+    std::int64_t elements() const { return empty() ? 0 : rows() * (column_end - column_begin); }
     bool operator==(const TensorSlice&) const = default;
 };
 
 // What a rank holds of a tensor, nothing being {0, 0, 0, 0}. Norms, router and embedding are whole on every rank. A
-// rank without q heads (or columns) of a product holds nothing of its matrices. Packed together, q rows come first,
-// then k, then v. Throws Error(usage) for a share that cannot be.
+// rank without q heads (or columns) of a product holds nothing of its matrices. Biases are whole but for those that are
+// added to a rank's own outputs. Packed together, q rows come first, then k, then v. Throws Error(usage) for a share
+// that cannot be.
 TensorSlice slice_of(const ModelPlan& plan, const TensorSpec& tensor, const LayoutShare& share);
 
 // Where parameters and bytes go; one row of `argosy inspect` each.
@@ -98,8 +103,8 @@ WeightBytes weight_bytes(const ModelPlan& plan, std::int64_t bytes_per_element, 
 WeightBytes weight_bytes(const ModelPlan& plan, std::span<const StoredTensor> stored, const LayoutShare& share);
 
 // Parameters: every element of every tensor of the list, so a tied embedding counts once. Active: what one token
-// touches, by the convention of the model cards: all parameters except the routed experts that were not chosen;
-// embedding and head count in full.
+// touches, by the convention of the model cards: all parameters except the routed experts that were not chosen; head
+// and, but for families whose authors leave it out (Family::embedding_active), embedding count in full.
 struct ParameterCount {
     std::int64_t total = 0;
     std::int64_t active = 0;

@@ -201,9 +201,14 @@ void bench_attention(const Bench& bench, DType dtype, const std::string& what, i
     const std::size_t columns = static_cast<std::size_t>(q_heads * spec.head_dim);
     const Buffer q = random_floats(static_cast<std::size_t>(sequences * rows) * columns);
     Buffer out(q.bytes());
-    AttentionArgs args{sequences,     spans.data(), q_heads, spec.head_dim,  0.125F,
-                       q.as<float>(), {},           nullptr, out.as<float>()};
-    args.kv = {spec, nullptr, static_cast<std::int64_t>(kLayers * block_bytes)};
+    AttentionArgs args{.spans = sequences,
+                       .span = spans.data(),
+                       .q_heads = q_heads,
+                       .head_dim = spec.head_dim,
+                       .scale = 0.125F,
+                       .q = q.as<float>(),
+                       .kv = {spec, nullptr, static_cast<std::int64_t>(kLayers * block_bytes)},
+                       .out = out.as<float>()};
     std::size_t layer = 0;
     const double pairs = static_cast<double>(sequences) * rows * (context - (rows - 1) / 2.0);
     report(bench, name, 4.0 * pairs * q_heads * spec.head_dim, mode.gops, static_cast<double>(layer_bytes), [&] {

@@ -20,6 +20,8 @@ MOE = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 8, "
        "decoder_sparse_step": 1, "mlp_only_layers": [1], "sliding_window": None, "use_sliding_window": False}
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 64}
+YARN = {"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
+        "original_max_position_embeddings": 64, "mscale": 1.0, "mscale_all_dim": 1.0}
 CONFIGS = [
     {"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", **DECODER, **MOE},
     {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", **DECODER, "attention_bias": False},
@@ -29,7 +31,12 @@ CONFIGS = [
     {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **DECODER, "rope_parameters": {"rope_theta": 5e5, **LLAMA3}},
     {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **DECODER,
      "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}},
-    {"architectures": ["GptOssForCausalLM"], "model_type": "gpt_oss"},
+    {"architectures": ["GptOssForCausalLM"], "model_type": "gpt_oss", **DECODER, "num_local_experts": 4,
+     "num_experts_per_tok": 2, "sliding_window": 32, "layer_types": ["sliding_attention", "full_attention"],
+     "swiglu_limit": 7.0, "attention_bias": True, "rope_scaling": YARN, "quantization_config": {"quant_method": "mxfp4"}},
+    {"architectures": ["OlmoeForCausalLM"], "model_type": "olmoe", **DECODER, "num_experts": 4, "num_experts_per_tok": 2,
+     "clip_qkv": 8.0, "norm_topk_prob": False},
+    {"architectures": ["FalconForCausalLM"], "model_type": "falcon"},
 ]
 GENERATION = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.0, "eos_token_id": [2, 5],
               "bos_token_id": 1, "pad_token_id": 0, "repetition_penalty": 1.05, "max_new_tokens": 32}

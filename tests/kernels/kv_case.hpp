@@ -17,8 +17,11 @@ struct KvCase {
     DType weight_dtype = DType::f32;
     bool norms = false;
     bool bias = false;
+    bool wide = false;  // norms over all heads, and limited values
     int hidden = 19;
     std::uint64_t seed = 1;
+    int window = 0;
+    bool sinks = false;
 
     std::string_view numerics() const { return kv_dtype == DType::int8 ? "int8" : "exact"; }
     const Ops& judge() const { return select_backend("reference", "auto", numerics()); }
@@ -35,13 +38,14 @@ struct KvCase {
     std::string name() const {
         return "heads " + std::to_string(q_heads) + "/" + std::to_string(kv_heads) + " x " + std::to_string(head_dim) +
                " rotary " + std::to_string(rotary_dim) + " kv " + std::string(name_of(kv_dtype)) + " weights " +
-               std::string(name_of(weight_dtype));
+               std::string(name_of(weight_dtype)) + (wide ? " norms over all heads" : "") +
+               (window > 0 ? " window " + std::to_string(window) : "") + (sinks ? " sinks" : "");
     }
 };
 
 // The random inputs of a case; the same for every backend.
 struct KvInputs {
-    Floats x, bias, q_norm, k_norm, cos, sin;
+    Floats x, bias, q_norm, k_norm, cos, sin, sink;
     Stored weights;
 };
 inline KvInputs kv_inputs(const KvCase& shape) {
@@ -49,8 +53,9 @@ inline KvInputs kv_inputs(const KvCase& shape) {
     KvInputs in;
     in.x = random.reals(static_cast<std::size_t>(shape.tokens()) * shape.hidden, -2, 2);
     in.bias = random.reals(static_cast<std::size_t>(shape.columns()));
-    in.q_norm = random.reals(static_cast<std::size_t>(shape.head_dim), 0.5F, 2);
-    in.k_norm = random.reals(static_cast<std::size_t>(shape.head_dim), 0.5F, 2);
+    in.q_norm = random.reals(static_cast<std::size_t>(shape.wide ? shape.q_columns() : shape.head_dim), 0.5F, 2);
+    in.k_norm = random.reals(static_cast<std::size_t>(shape.wide ? shape.columns() : shape.head_dim), 0.5F, 2);
+    in.sink = Random(shape.seed + 2).reals(static_cast<std::size_t>(shape.q_heads), -2, 4);
     in.weights = random_weights(shape.seed + 1, shape.columns(), shape.hidden, shape.weight_dtype);
     const int half = shape.rotary_dim / 2;
     Floats inverse;
@@ -99,6 +104,26 @@ struct KvPool {
 
     // The qkv op for the tokens named (numbers over all sequences); their q, [tokens.size(), q_columns].
     Floats run_qkv(const Rows& tokens, int threads) const {
+        Floats qkv(tokens.size() * static_cast<std::size_t>(shape.columns()));
+        if (!shape.wide) return run_qkv_once(tokens, threads, qkv, nullptr, nullptr, false);
+        const WideNorm norms[2] = {wide_norm(shape.q_heads, in.q_norm), wide_norm(shape.kv_heads, in.k_norm)};
+        Floats squares(tokens.size() * 2 * kLeafCount, NAN);
+        run_qkv_once(tokens, threads, qkv, norms, squares.data(), false);
+        return run_qkv_once(tokens, threads, qkv, norms, squares.data(), true);
+    }
+
+    // A norm over `heads` heads, all of them here.
+    WideNorm wide_norm(int heads, const Floats& weight_of) const {
+        WideNorm norm{.weight = weight_of.data(),
+                      .columns = heads * shape.head_dim,
+                      .cut = leaf_share(heads, shape.head_dim, 0, 1).cut};
+        for (int i = 0; i < kLeafCount; ++i) norm.present |= norm.cut.present(i) ? 1U << i : 0U;
+        return norm;
+    }
+
+    // One run of the op; `wide`, `squares` and `summed` as QkvArgs has them.
+    Floats run_qkv_once(const Rows& tokens, int threads, Floats& qkv, const WideNorm* wide, float* squares,
+                        bool summed) const {
         const std::size_t rows = tokens.size();
         std::vector<std::int32_t> position;
         std::vector<std::int64_t> slot;
@@ -109,7 +134,7 @@ struct KvPool {
             slot.push_back(std::int64_t{blocks[sequence][at / kKvBlockTokens]} * kKvBlockTokens + at % kKvBlockTokens);
         }
         const Floats x = gather(in.x, tokens, static_cast<std::size_t>(shape.hidden));
-        Floats qkv(rows * shape.columns()), q(rows * shape.q_columns());
+        Floats q(rows * shape.q_columns());
         Scratch scratch(ops, weight.matrix.spec, static_cast<std::int64_t>(rows));
         ops.qkv({.rows = static_cast<int>(rows),
                  .q_heads = shape.q_heads,
@@ -118,8 +143,12 @@ struct KvPool {
                  .x = x.data(),
                  .weight = weight.matrix,
                  .bias = shape.bias ? in.bias.data() : nullptr,
+                 .clip = shape.wide ? 0.75F : 0.0F,
                  .q_norm = shape.norms ? in.q_norm.data() : nullptr,
                  .k_norm = shape.norms ? in.k_norm.data() : nullptr,
+                 .wide = wide,
+                 .squares = squares,
+                 .summed = summed,
                  .norm_eps = 1e-6F,
                  .rotary_dim = shape.rotary_dim,
                  .rope_cos = in.cos.data(),
@@ -159,6 +188,8 @@ struct KvPool {
                        .q_heads = shape.q_heads,
                        .head_dim = shape.head_dim,
                        .scale = 1.0F / std::sqrt(static_cast<float>(shape.head_dim)),
+                       .window = shape.window,
+                       .sink = shape.sinks ? in.sink.data() : nullptr,
                        .q = rows.data(),
                        .kv = layer,
                        .q_to_kv = q_to_kv,

@@ -119,6 +119,17 @@ inline Stored random_weights(std::uint64_t seed, std::int64_t n, std::int64_t k,
     return stored(Random(seed).reals(static_cast<std::size_t>(n * k), -scale, scale), dtype);
 }
 
+// Biases of some groups, as ops take them.
+struct Biases {
+    std::vector<Floats> values;
+    std::vector<const float*> pointers;
+    Biases(std::uint64_t seed, int groups, std::int64_t n) {
+        for (int g = 0; g < groups; ++g)
+            values.push_back(Random(seed + static_cast<std::uint64_t>(g)).reals(static_cast<std::size_t>(n), -2, 2));
+        for (const Floats& one : values) pointers.push_back(one.data());
+    }
+};
+
 inline Rows all_rows(int rows) {
     Rows list(static_cast<std::size_t>(rows));
     std::iota(list.begin(), list.end(), 0);

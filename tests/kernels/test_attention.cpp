@@ -17,7 +17,15 @@ std::vector<KvCase> kv_cases() {
         {5, 1, 80, 20, bf16, {66, 31, 1}, bf16, true},
         {4, 2, 128, 128, bf16, {257}, bf16},
         {4, 4, 128, 128, f32, {67, 12}, f32, true},
+        {6, 3, 10, 10, f32, {40, 7}, f32, false, true, true},
+        {8, 8, 16, 16, bf16, {65}, bf16, false, false, true},
         {12, 6, 16, 16, bf16, {70, 33}, bf16},  // more KV heads than stand together in a task of few queries
+        {4, 2, 16, 16, f32, {200, 9}, f32, false, false, false, 19, 1, 5, true},  // a window within a tile's rows
+        {8, 2, 64, 64, bf16, {300, 130, 64}, bf16, false, false, false, 19, 1, 128, true},
+        {6, 3, 10, 10, bf16, {150, 70}, f32, false, false, false, 19, 1, 64, false},
+        {4, 1, 32, 32, bf16, {200}, f32, false, false, false, 19, 1, 0, true},
+        {8, 2, 64, 64, int8, {300, 130, 64}, bf16, false, false, false, 19, 1, 128, true},
+        {4, 2, 10, 10, int8, {200, 9}, f32, false, false, false, 19, 1, 7, false},
         {4, 4, 8, 8, int8, {1, 17, 70}},
         {6, 2, 10, 4, int8, {33, 129, 5}, bf16},
         {2, 2, 64, 64, int8, {130, 16}, f32, true, true},
@@ -37,6 +45,81 @@ TEST_CASE("qkv: q of any rows") {
                 return KvPool(ops, shape, in, 3).run_qkv(rows, threads);
             },
             shape.numerics());
+    }
+}
+
+// One of `parts` ranks: its heads, their rows of the weights and its part of the norms.
+struct PartOfHeads {
+    KvCase shape;
+    KvInputs in;
+    WideNorm norms[2];
+    int q_first = 0;
+};
+PartOfHeads part_of_heads(const KvCase& whole, const KvInputs& all, int part, int parts) {
+    const auto heads_from = [&](int p) { return static_cast<int>(leaf_begin(whole.q_heads, p * kLeafCount / parts)); };
+    const int group = whole.q_heads / whole.kv_heads;
+    const int q_first = heads_from(part), q_end = heads_from(part + 1);
+    const int kv_first = q_first / group, kv_end = (q_end - 1) / group + 1;
+    PartOfHeads own{whole, all, {}, q_first};
+    if (q_first == q_end) return own;
+    own.shape.q_heads = q_end - q_first;
+    own.shape.kv_heads = kv_end - kv_first;
+    Rows rows;
+    const auto take = [&](int first, int count) {
+        for (int i = 0; i < count * whole.head_dim; ++i) rows.push_back(first * whole.head_dim + i);
+    };
+    take(q_first, own.shape.q_heads);
+    take(whole.q_heads + kv_first, own.shape.kv_heads);
+    take(whole.q_heads + whole.kv_heads + kv_first, own.shape.kv_heads);
+    own.in.weights = stored(gather(all.weights.values, rows, static_cast<std::size_t>(whole.hidden)), DType::f32);
+    own.in.bias = gather(all.bias, rows, 1);
+    const auto norm = [&](int heads, int first, const Floats& weight) {
+        const LeafShare share = leaf_share(heads, whole.head_dim, part, parts);
+        WideNorm wide{.weight = weight.data() + first * whole.head_dim,
+                      .columns = heads * whole.head_dim,
+                      .cut = share.cut,
+                      .first = share.k_begin - first * whole.head_dim};
+        for (int i = 0; i < kLeafCount; ++i)
+            if (leaf_begin(heads, i) < leaf_begin(heads, i + 1)) wide.present |= 1U << i;
+        return wide;
+    };
+    own.norms[0] = norm(whole.q_heads, q_first, all.q_norm);
+    own.norms[1] = norm(whole.kv_heads, kv_first, all.k_norm);
+    return own;
+}
+
+TEST_CASE("qkv: norms over all heads are the same on any number of ranks") {
+    const KvCase shapes[] = {{6, 3, 10, 10, DType::f32, {23}, DType::f32, false, true, true},
+                             {4, 2, 16, 16, DType::f32, {9}, DType::f32, false, false, true},
+                             {16, 16, 8, 8, DType::f32, {5}, DType::f32, false, false, true}};
+    for (const KvCase& shape : shapes) {
+        const KvInputs all = kv_inputs(shape);
+        const Rows tokens = all_rows(shape.tokens());
+        for (const Ops* ops : runnable_ops()) {
+            const Floats expected = KvPool(*ops, shape, all, 3).run_qkv(tokens, 2);
+            for (const int parts : {2, 4, 8}) {
+                INFO(shape.name() << ", " << ops->name << ", " << parts << " ranks");
+                Floats squares(tokens.size() * 2 * kLeafCount, NAN);
+                std::vector<Floats> qkv(static_cast<std::size_t>(parts));
+                for (const bool summed : {false, true}) {
+                    for (int part = 0; part < parts; ++part) {
+                        const PartOfHeads own = part_of_heads(shape, all, part, parts);
+                        if (own.norms[0].weight == nullptr) continue;
+                        Floats& kept = qkv[static_cast<std::size_t>(part)];
+                        kept.resize(tokens.size() * static_cast<std::size_t>(own.shape.columns()));
+                        const Floats q = KvPool(*ops, own.shape, own.in, 3)
+                                             .run_qkv_once(tokens, 2, kept, own.norms, squares.data(), summed);
+                        if (!summed) continue;
+                        for (const int token : tokens) {
+                            const auto width = static_cast<std::size_t>(own.shape.q_columns());
+                            REQUIRE(same_bits(
+                                q.data() + static_cast<std::size_t>(token) * width,
+                                expected.data() + token * shape.q_columns() + own.q_first * shape.head_dim, width));
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

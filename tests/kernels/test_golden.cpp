@@ -128,7 +128,7 @@ std::vector<Golden> compute(const Ops& ops) {
 
     for (const DType kv : {DType::bf16, DType::f32, DType::int8}) {
         if (kv == DType::int8 && ops.products != Products::int8) continue;
-        const KvCase shape{4, 2, 24, 16, kv, {100, 70}, DType::bf16, true, true, hidden, 3};
+        const KvCase shape{4, 2, 24, 16, kv, {100, 70}, DType::bf16, true, true, false, hidden, 3};
         KvInputs in = kv_inputs(shape);
         std::copy(normed.begin(), normed.end(), in.x.begin());
         const KvPool pool(ops, shape, in, 4);
@@ -140,9 +140,17 @@ std::vector<Golden> compute(const Ops& ops) {
 
     const Packed router =
         pack(ops, {experts, hidden, DType::f32, {}}, random_weights(5, experts, hidden, DType::f32), hidden);
-    Floats logits(std::size_t{rows} * experts), gate_weight(std::size_t{rows} * top_k);
+    Floats scores(std::size_t{rows} * 2 * experts), gate_weight(std::size_t{rows} * top_k);
     std::vector<std::int32_t> ids(gate_weight.size());
-    ops.route({rows, experts, top_k, true, normed.data(), router.matrix, logits.data(), ids.data(), gate_weight.data()},
+    ops.route({.rows = rows,
+               .experts = experts,
+               .top_k = top_k,
+               .rule = {.renormalise = true},
+               .x = normed.data(),
+               .weight = router.matrix,
+               .scratch = scores.data(),
+               .ids = ids.data(),
+               .weights = gate_weight.data()},
               stream);
     Floats routed = gate_weight;
     for (const std::int32_t id : ids) routed.push_back(static_cast<float>(id));

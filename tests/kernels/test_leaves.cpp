@@ -10,13 +10,15 @@ namespace {
 struct LeafCase {
     std::int64_t units, per_unit, n;
     DType dtype;
+    bool biased = false;
     std::int64_t k() const { return units * per_unit; }
 };
 std::vector<LeafCase> leaf_cases() {
     std::vector<LeafCase> list;
     for (const std::int64_t units : {1, 2, 3, 4, 5, 7, 8, 9, 13, 100}) {
         for (const std::int64_t per_unit : {1, 8, 13}) {
-            list.push_back({units, per_unit, 1 + units * 5 % 37, units % 2 == 0 ? DType::bf16 : DType::f32});
+            list.push_back(
+                {units, per_unit, 1 + units * 5 % 37, units % 2 == 0 ? DType::bf16 : DType::f32, per_unit == 8});
         }
     }
     return list;
@@ -42,9 +44,15 @@ std::optional<Floats> rank_part(const Ops& ops, const LeafCase& shape, const std
         slice.insert(slice.end(), at, at + k);
     }
     Floats out(static_cast<std::size_t>(rows * shape.n));
-    ops.leaf_projection(
-        {static_cast<int>(weights.size()), group_begin.data(), matrices.data(), slice.data(), out.data()},
-        {.threads = threads});
+    const auto groups = static_cast<int>(weights.size());
+    const Biases bias(80, groups, shape.n);
+    ops.leaf_projection({.groups = groups,
+                         .group_begin = group_begin.data(),
+                         .weight = matrices.data(),
+                         .x = slice.data(),
+                         .out = out.data(),
+                         .bias = shape.biased && share.k_begin == 0 ? bias.pointers.data() : nullptr},
+                        {.threads = threads});
     return out;
 }
 

@@ -68,7 +68,7 @@ TEST_CASE("logits of reduced products, also into rows of a wider array") {
 
 void check_gate_up(std::string_view numerics) {
     for (const auto& [n, k] : {std::pair{1, 5}, {24, 130}, {43, 70}, {96, 257}}) {
-        for (const bool indexed : {false, true}) {
+        for (const auto& [indexed, biased] : {std::pair{false, false}, {true, false}, {false, true}, {true, true}}) {
             const int groups = 5;
             const int count = 61;
             const MatrixSpec spec{n, k, kept_as(select_backend("reference", "auto", numerics), DType::bf16), {}};
@@ -78,6 +78,7 @@ void check_gate_up(std::string_view numerics) {
                 gate.push_back(random_weights(20 + g, n, k, DType::bf16));
                 up.push_back(random_weights(40 + g, n, k, DType::bf16));
             }
+            const Biases gate_bias(60, groups, n), up_bias(70, groups, n);
             const int group_end[groups] = {7, 7, 8, 40, 61};
             check_rows_of(numerics, "gate_up", count, [&](const Ops& ops, int threads, const Rows& rows) {
                 std::vector<Packed> packed;
@@ -96,8 +97,18 @@ void check_gate_up(std::string_view numerics) {
                 const int x_rows = indexed ? count : static_cast<int>(rows.size());
                 Scratch scratch(ops, spec, x_rows);
                 Floats out(rows.size() * static_cast<std::size_t>(n));
-                ops.gate_up({groups, begin.data(), indexed ? index.data() : nullptr, gates.data(), ups.data(),
-                             in.data(), out.data(), x_rows, scratch.data()},
+                ops.gate_up({.groups = groups,
+                             .group_begin = begin.data(),
+                             .row_index = indexed ? index.data() : nullptr,
+                             .gate = gates.data(),
+                             .up = ups.data(),
+                             .x = in.data(),
+                             .h = out.data(),
+                             .x_rows = x_rows,
+                             .scratch = scratch.data(),
+                             .gate_bias = biased ? gate_bias.pointers.data() : nullptr,
+                             .up_bias = biased ? up_bias.pointers.data() : nullptr,
+                             .swiglu_limit = biased ? 1.5F : 0},
                             {.threads = threads});
                 return out;
             });
@@ -130,7 +141,16 @@ std::optional<Floats> rank_part(const Ops& ops, const LeafCase& shape, const Sto
     Floats out(static_cast<std::size_t>(rows * shape.n));
     Scratch scratch(ops, spec, rows);
     const std::int32_t begin[2] = {0, rows};
-    ops.leaf_projection({1, begin, &packed.matrix, slice.data(), out.data(), scratch.data()}, {.threads = threads});
+    const Biases bias(80, 1, shape.n);
+    const bool biased = rows % 2 == 1 && share.k_begin == 0;  // the first leaf present is here
+    ops.leaf_projection({.groups = 1,
+                         .group_begin = begin,
+                         .weight = &packed.matrix,
+                         .x = slice.data(),
+                         .out = out.data(),
+                         .scratch = scratch.data(),
+                         .bias = biased ? bias.pointers.data() : nullptr},
+                        {.threads = threads});
     return out;
 }
 

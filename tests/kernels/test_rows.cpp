@@ -83,7 +83,8 @@ TEST_CASE("logits, also into rows of a wider array") {
 TEST_CASE("gate_up: groups, empty ones too, and rows named by an index") {
     for (const Kept& kept : kKept) {
         for (const auto& [n, k] : {std::pair{1, 5}, {24, 16}, {43, 70}, {96, 33}}) {
-            for (const bool indexed : {false, true}) {
+            for (const auto& [indexed, biased] :
+                 {std::pair{false, false}, {true, false}, {false, true}, {true, true}}) {
                 const int groups = 5;
                 const int count = 61;
                 const Floats x = Random(10).reals(static_cast<std::size_t>(count * k), -2, 2);
@@ -92,6 +93,7 @@ TEST_CASE("gate_up: groups, empty ones too, and rows named by an index") {
                     gate.push_back(random_weights(20 + static_cast<std::uint64_t>(g), n, k, kept.source));
                     up.push_back(random_weights(40 + static_cast<std::uint64_t>(g), n, k, kept.source));
                 }
+                const Biases gate_bias(60, groups, n), up_bias(70, groups, n);
                 const int group_end[groups] = {7, 7, 8, 40, 61};  // group 1 is empty, group 2 has one row
                 check_rows("gate_up", count, [&](const Ops& ops, int threads, const Rows& rows) {
                     std::vector<Packed> packed;
@@ -108,8 +110,16 @@ TEST_CASE("gate_up: groups, empty ones too, and rows named by an index") {
                     for (const int row : rows) index.push_back((row * 7) % count);
                     const Floats in = indexed ? x : gather(x, rows, static_cast<std::size_t>(k));
                     Floats out(rows.size() * static_cast<std::size_t>(n));
-                    ops.gate_up({groups, begin.data(), indexed ? index.data() : nullptr, gates.data(), ups.data(),
-                                 in.data(), out.data()},
+                    ops.gate_up({.groups = groups,
+                                 .group_begin = begin.data(),
+                                 .row_index = indexed ? index.data() : nullptr,
+                                 .gate = gates.data(),
+                                 .up = ups.data(),
+                                 .x = in.data(),
+                                 .h = out.data(),
+                                 .gate_bias = biased ? gate_bias.pointers.data() : nullptr,
+                                 .up_bias = biased ? up_bias.pointers.data() : nullptr,
+                                 .swiglu_limit = biased ? 1.5F : 0},
                                 {.threads = threads});
                     return out;
                 });
@@ -118,43 +128,67 @@ TEST_CASE("gate_up: groups, empty ones too, and rows named by an index") {
     }
 }
 
-TEST_CASE("route: ids by falling probability, ties by lowest id, with and without renormalising") {
+struct RouteCase {
+    int experts, top_k;
+    RoutingRule rule;
+    bool bias = false;
+    bool choice_bias = false;
+};
+
+TEST_CASE("route: ids by falling score, ties by lowest id; every scoring, groups, biases") {
+    using enum RouterScoring;
+    std::vector<RouteCase> cases;
+    for (const auto& [experts, top_k] : {std::pair{1, 1}, {4, 2}, {7, 7}, {17, 3}, {60, 4}, {128, 8}, {130, 8}}) {
+        for (const RouterScoring scoring : {softmax, sigmoid, chosen_softmax}) {
+            cases.push_back({experts, top_k, {.scoring = scoring}});
+            cases.push_back({experts, top_k, {.scoring = scoring, .renormalise = true, .scale = 2.5F}, true, true});
+        }
+    }
+    for (const int best : {1, 2}) {
+        cases.push_back({64, 6, {.scoring = softmax, .groups = 8, .groups_kept = 3, .group_best = best, .scale = 16}});
+        cases.push_back({136,
+                         8,
+                         {.scoring = sigmoid, .renormalise = true, .groups = 4, .groups_kept = 2, .group_best = best},
+                         false,
+                         true});
+    }
+    const int k = 45;
+    const int count = 67;
     for (const Kept& kept : kKept) {
-        for (const auto& [experts, top_k] : {std::pair{1, 1}, {4, 2}, {7, 7}, {17, 3}, {60, 4}, {128, 8}, {130, 8}}) {
-            for (const bool renormalise : {false, true}) {
-                const int k = 45;
-                const int count = 67;
-                Floats values = random_weights(12, experts, k, kept.source).values;
-                for (int e = 3; e < experts; e += 4) {  // every fourth expert equals the one two before it: exact ties
-                    std::copy_n(values.begin() + (e - 2) * k, k, values.begin() + e * k);
-                }
-                const Stored weights = stored(values, kept.source);
-                const Floats x = Random(13).reals(static_cast<std::size_t>(count * k));
-                check_rows("route", count, [&](const Ops& ops, int threads, const Rows& rows) {
-                    const Packed packed = pack(ops, {experts, k, kept.packed, {}}, weights, k);
-                    const Floats in = gather(x, rows, static_cast<std::size_t>(k));
-                    Floats logits(rows.size() * static_cast<std::size_t>(experts)),
-                        weight(rows.size() * static_cast<std::size_t>(top_k));
-                    std::vector<std::int32_t> ids(weight.size());
-                    ops.route({.rows = static_cast<int>(rows.size()),
-                               .experts = experts,
-                               .top_k = top_k,
-                               .renormalise = renormalise,
-                               .x = in.data(),
-                               .weight = packed.matrix,
-                               .logits = logits.data(),
-                               .ids = ids.data(),
-                               .weights = weight.data()},
-                              {.threads = threads});
-                    Floats out;
-                    for (std::size_t row = 0; row < rows.size(); ++row) {
-                        for (int j = 0; j < top_k; ++j) out.push_back(static_cast<float>(ids[row * top_k + j]));
-                        for (int j = 0; j < top_k; ++j) out.push_back(weight[row * top_k + j]);
-                        for (int e = 0; e < experts; ++e) out.push_back(logits[row * experts + e]);
-                    }
-                    return out;
-                });
+        for (const RouteCase& c : cases) {
+            Floats values = random_weights(12, c.experts, k, kept.source).values;
+            for (int e = 3; e < c.experts; e += 4) {  // every fourth expert equals the one two before it: exact ties
+                std::copy_n(values.begin() + (e - 2) * k, k, values.begin() + e * k);
             }
+            const Stored weights = stored(values, kept.source);
+            const Floats x = Random(13).reals(static_cast<std::size_t>(count * k));
+            Floats bias = Random(14).reals(static_cast<std::size_t>(c.experts), -0.2F, 0.2F);
+            for (int e = 3; e < c.experts; e += 4) bias[e] = bias[e - 2];
+            check_rows("route", count, [&](const Ops& ops, int threads, const Rows& rows) {
+                const Packed packed = pack(ops, {c.experts, k, kept.packed, {}}, weights, k);
+                const Floats in = gather(x, rows, static_cast<std::size_t>(k));
+                Floats scratch(rows.size() * 2 * static_cast<std::size_t>(c.experts)),
+                    weight(rows.size() * static_cast<std::size_t>(c.top_k));
+                std::vector<std::int32_t> ids(weight.size());
+                ops.route({.rows = static_cast<int>(rows.size()),
+                           .experts = c.experts,
+                           .top_k = c.top_k,
+                           .rule = c.rule,
+                           .x = in.data(),
+                           .weight = packed.matrix,
+                           .bias = c.bias ? bias.data() : nullptr,
+                           .choice_bias = c.choice_bias ? bias.data() : nullptr,
+                           .scratch = scratch.data(),
+                           .ids = ids.data(),
+                           .weights = weight.data()},
+                          {.threads = threads});
+                Floats out;
+                for (std::size_t row = 0; row < rows.size(); ++row) {
+                    for (int j = 0; j < c.top_k; ++j) out.push_back(static_cast<float>(ids[row * c.top_k + j]));
+                    for (int j = 0; j < c.top_k; ++j) out.push_back(weight[row * c.top_k + j]);
+                }
+                return out;
+            });
         }
     }
 }

@@ -67,7 +67,8 @@ Counted count_arithmetic(const CostModel& m, const CostPlace& p, const std::vect
     };
     std::int64_t own = 0;
     for (std::int64_t r = 0; r < rows; ++r) own += row_owner(r, rows, p.tp) == p.tp_rank;
-    for (const std::int64_t dense : m.dense_columns) {
+    for (std::int64_t layer = 0; layer < m.layers(); ++layer) {
+        const std::int64_t dense = m.dense_columns[static_cast<std::size_t>(layer)];
         for (std::size_t h = 0; h < q_heads.size(); ++h) {
             product(CostPart::attention, rows, m.hidden, m.head_dim);  // q
             product(CostPart::attention, rows, m.head_dim, m.hidden);  // output
@@ -77,7 +78,7 @@ Counted count_arithmetic(const CostModel& m, const CostPlace& p, const std::vect
             std::set<std::int64_t> read;
             for (std::int64_t position = s.first; position < s.first + s.rows; ++position) {
                 for (std::int64_t key = 0; key <= position; ++key) {
-                    if (m.window > 0 && key <= position - m.window) continue;
+                    if (layer < m.windowed_layers && key <= position - m.window) continue;
                     read.insert(key);
                     c.multiplications[CostPart::scores] += 2 * static_cast<std::int64_t>(q_heads.size()) * m.head_dim;
                 }
@@ -121,6 +122,7 @@ CostModel small_model() {
             .top_k = 3,
             .expert_columns = 13,
             .window = 0,
+            .windowed_layers = 0,
             .weight_bits = 16,
             .kv_vector_bytes = 4 * 5,
             .sample_bytes = 20,
@@ -137,8 +139,9 @@ const std::vector<Sequence> kMixed = {{0, 9, WantedLogits::all},
 
 TEST_CASE("operations and bytes of every part are those of counting them one by one") {
     CostModel model = small_model();
-    for (const std::int64_t window : {0, 3, 8}) {
+    for (const std::int64_t window : {0, 3, 8, 9}) {
         model.window = window;
+        model.windowed_layers = window == 0 ? 0 : window == 9 ? 2 : 3;
         for (const int tp : {1, 2, 4, 8}) {
             for (const CostPlace& place : places_of(1, tp, 1)) {
                 INFO("window " << window << ", tp rank " << place.tp_rank << " of " << tp);

@@ -26,10 +26,12 @@ ARGOSY_INLINE void fetch_task(const AttentionArgs& args, const AttentionTask& ta
     const auto fetch = [](const void* from, std::int64_t bytes) {
         for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const std::byte*>(from) + i);
     };
-    const int keys = task.keys(task.count - 1);
+    const int begin = task.first_segment(args);
+    const int keys = task.keys(task.count - 1) - begin;
     const int blocks = keys >= kSegmentKeys ? kSegmentBlocks : (keys + kKvBlockTokens - 1) / kKvBlockTokens;
     for (int b = 0; b < blocks; ++b) {
-        fetch(args.kv.base + task.span->blocks[b] * args.kv.block_stride_bytes + kv_key_offset(spec, task.run.kv_head),
+        fetch(args.kv.base + task.span->blocks[begin / kKvBlockTokens + b] * args.kv.block_stride_bytes +
+                  kv_key_offset(spec, task.run.kv_head),
               kKvBlockTokens * spec.head_dim * kv_element_bytes(spec));
     }
     for (int i = 0; i < task.count; i += task.run.count)
@@ -45,6 +47,7 @@ static TileState begin_tile(const AttentionArgs& args, const AttentionTask& task
     tile.queries = queries;
     tile.q = q;
     tile.o = o;
+    if (args.window > 0) start_empty<V>(tile, kv_value_stride(args.kv.spec));
     for (int i = 0; i < queries; ++i, q += kQueryStride) {
         const float* from = args.q + task.offset(args, first + i);
         if constexpr (!std::is_void_v<Dot>) {
@@ -60,9 +63,11 @@ template <class V>
 static void end_tile(const AttentionArgs& args, const AttentionTask& task, const TileState& tile) {
     const std::int64_t stride = kv_value_stride(args.kv.spec);
     for (int i = 0; i < tile.queries; ++i) {
-        const V sum = V::set(tile.l[i]);
+        float* from = tile.o + i * stride;
+        float l = tile.l[i];
+        if (args.sink != nullptr) l = merge_sink<V>(args.sink[task.head(tile.first + i)], tile.m[i], l, stride, from);
+        const V sum = V::set(l);
         float* out = args.out + task.offset(args, tile.first + i);
-        const float* from = tile.o + i * stride;
         int d = 0;
         for (; d + 16 <= args.head_dim; d += 16) vdiv(V::load(from + d), sum).store(out + d);
         if (d < args.head_dim) vdiv(V::load(from + d), sum).store_first(out + d, args.head_dim - d);
@@ -89,7 +94,7 @@ template <class V, class Dot>
     const bool bf16 = args.kv.spec.dtype == DType::bf16;
     const bool decode = bf16 && tiles > 1;
     const int keys_end = task.keys(task.count - 1);
-    for (int begin = 0; begin < keys_end; begin += kSegmentKeys) {
+    for (int begin = task.first_segment(args); begin < keys_end; begin += kSegmentKeys) {
         const SegmentBlocks segment = segment_blocks<V>(args, task, begin, keys_end, decode ? decoded : nullptr);
         if (begin + kSegmentKeys >= keys_end && after.count > 0) fetch_task(args, after);
         for (int t = 0; t < tiles; ++t) {
@@ -115,7 +120,7 @@ template <class V, class Dot>
         queries += task[r].count;
     }
     const int keys_end = task[0].keys(task[0].count - 1);
-    for (int begin = 0; begin < keys_end; begin += kSegmentKeys) {
+    for (int begin = task[0].first_segment(args); begin < keys_end; begin += kSegmentKeys) {
         if (begin + kSegmentKeys >= keys_end && after.count > 0) fetch_task(args, after);
         for (int r = 0; r < runs; ++r) {
             SegmentBlocks segment = segment_blocks<V>(args, task[r], begin, keys_end, nullptr);

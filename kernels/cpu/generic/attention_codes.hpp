@@ -84,13 +84,15 @@ struct SegmentWeights {
 // Scores of one query become weights; returns m and the sum of the exponentials through m, l, as softmax_segment does.
 // value_scale[b] are the scales of block b's values.
 template <class V>
-[[gnu::always_inline]] static inline void softmax_codes(float* score, int keys, const float* const* value_scale,
-                                                        float* m, float* l, std::uint8_t* code, float* scale) {
+[[gnu::always_inline]] static inline void softmax_codes(float* score, int from, int keys,
+                                                        const float* const* value_scale, float* m, float* l,
+                                                        std::uint8_t* code, float* scale) {
     softmax_segment<V>(score, keys, m, l);
     V largest = V::zero();
     for (int first = 0; first < keys; first += 16) {
         V weight = vmul(V::load(score + first), V::load(value_scale[first / kKvBlockTokens]));
         if (keys - first < 16) weight = vselect(V::first(keys - first), weight, V::zero());
+        if (first < from) weight = vselect(V::first(from - first < 16 ? from - first : 16), V::zero(), weight);
         largest = vmax(weight, largest);
         weight.store(score + first);
     }

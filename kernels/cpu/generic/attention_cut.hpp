@@ -38,9 +38,18 @@ struct AttentionTask {
     [[gnu::always_inline]] int keys(int i) const {
         return row_each ? span[row(i)].first_position + 1 : span->first_position + row(i) + 1;
     }
+    // The first key that query i sees.
+    [[gnu::always_inline]] int first_key(const AttentionArgs& args, int i) const {
+        return args.window > 0 && keys(i) > args.window ? keys(i) - args.window : 0;
+    }
+    // Where the first segment begins that any query sees.
+    [[gnu::always_inline]] int first_segment(const AttentionArgs& args) const {
+        return first_key(args, 0) / kSegmentKeys * kSegmentKeys;
+    }
+    [[gnu::always_inline]] int head(int i) const { return run.first + (query + i) % run.count; }
     [[gnu::always_inline]] std::int64_t offset(const AttentionArgs& args, int i) const {
         const int at = row_each ? span[row(i)].row_begin : span->row_begin + row(i);
-        return (static_cast<std::int64_t>(at) * args.q_heads + run.first + (query + i) % run.count) * args.head_dim;
+        return (static_cast<std::int64_t>(at) * args.q_heads + head(i)) * args.head_dim;
     }
 };
 
@@ -72,7 +81,7 @@ static AttentionCut attention_cut(const AttentionArgs& args, const Stream& strea
     cut.parts = (static_cast<std::int64_t>(rows_max) * heads_max + kTaskQueries - 1) / kTaskQueries;
     cut.tasks = cut.parts * args.spans * cut.runs;
     if (args.spans >= 4 * stream.threads) cut.runs_together = kTilesMax<V> < cut.runs ? kTilesMax<V> : cut.runs;
-    if (heads_max <= V::kQueryRows) {  // a span's queries are one tile
+    if (heads_max <= V::kQueryRows && args.window == 0) {  // a span's queries are one tile
         const int most = kTaskQueries / heads_max;
         const int spread = stream.threads > 1 ? args.spans * cut.runs / (4 * stream.threads) : most;
         cut.spans_together = spread < 1 ? 1 : spread < most ? spread : most;

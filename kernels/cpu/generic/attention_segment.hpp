@@ -34,11 +34,39 @@ struct SegmentBlocks {
     DType dtype = DType::f32;
 };
 
+// Keys of a segment that a tile's queries see: query i's [from[i], end[i]). Later rows see later keys, so the queries
+// that see any are those from `first` to `last`: of those before it the keys have ended, of those behind it, where
+// there is a window, they have not begun.
+struct SegmentKeys {
+    int from[kTileQueries] = {};
+    int end[kTileQueries] = {};
+    int first = 0;
+    int last = 0;
+};
+
+// Nothing known yet: what comes first is merged as it is, since exp(0) is 1 and what is added are zeros.
+template <class V>
+static void start_empty(TileState& tile, std::int64_t stride) {
+    V::set(-__builtin_inff()).store(tile.m);
+    V::zero().store(tile.l);
+    for (std::int64_t d = 0; d < tile.queries * stride; d += 16) V::zero().store(tile.o + d);
+}
+
+// A key of that score whose value is zero, as one more segment: o [stride] is scaled, the new l returned.
+template <class V>
+static float merge_sink(float sink, float m, float l, std::int64_t stride, float* o) {
+    const float most = vmax(m, sink);
+    const float a = exp_lanes(m - most);
+    const V a_lanes = V::set(a);
+    for (std::int64_t d = 0; d < stride; d += 16) vmul(V::load(o + d), a_lanes).store(o + d);
+    return l * a + exp_lanes(sink - most);
+}
+
 // New sums into the old: M = max(m, m'), a = exp(m - M), b = exp(m' - M), l = l' b + l a, o = o' b + o a; queries
 // without keys in the segment stay.
 template <class V>
 static void merge_segment(TileState& tile, const float* next_m, const float* next_l, const float* next_o,
-                          std::int64_t stride, int idle) {
+                          std::int64_t stride, const SegmentKeys& keys) {
     const V m = V::load(tile.m);
     const V m_next = V::load(next_m);
     const V most = vmax(m, m_next);
@@ -48,10 +76,13 @@ static void merge_segment(TileState& tile, const float* next_m, const float* nex
     const V b_lanes = exp_lanes(vsub(m_next, most));
     a_lanes.store(a);
     b_lanes.store(b);
-    const auto stay = V::first(idle);
-    vselect(stay, V::load(tile.l), vfma(V::load(next_l), b_lanes, vmul(V::load(tile.l), a_lanes))).store(tile.l);
-    vselect(stay, m, most).store(tile.m);
-    for (int i = idle; i < tile.queries; ++i) {
+    const auto ended = V::first(keys.first);
+    const auto begun = V::first(keys.last);
+    const auto changed = [&](V before, V after) { return vselect(ended, before, vselect(begun, after, before)); };
+    const V l = V::load(tile.l);
+    changed(l, vfma(V::load(next_l), b_lanes, vmul(l, a_lanes))).store(tile.l);
+    changed(m, most).store(tile.m);
+    for (int i = keys.first; i < keys.last; ++i) {
         const V a_i = V::set(a[i]);
         const V b_i = V::set(b[i]);
         float* o = tile.o + i * stride;
@@ -68,24 +99,34 @@ struct SegmentSums {
     float* o = nullptr;
 };
 
-// keys[i] are query i's keys of the segment: rising, since later rows see more; the first `idle` queries have none.
+// Scores of keys before the first that a query sees become such that their weights are zero.
+ARGOSY_INLINE void hide_keys(float* score, int from) {
+    for (int key = 0; key < from; ++key) score[key] = -__builtin_inff();
+}
+
 template <class V, class Kv>
 static void attend_segment(const AttentionArgs& args, const TileState& tile, const SegmentBlocks& segment,
-                           const int (&keys)[kTileQueries], int idle, SegmentSums& sums) {
+                           const SegmentKeys& keys, SegmentSums& sums) {
     const std::int64_t stride = kv_value_stride(args.kv.spec);
     alignas(64) float p[kTileQueries * kSegmentKeys];
     score_segment_of<V, Kv, V::kQueryRows>(tile.queries, tile.q, segment.key, segment.value, segment.blocks,
                                            args.head_dim, args.scale, p);
-    for (int i = idle; i < tile.queries; ++i) softmax_segment<V>(p + i * kSegmentKeys, keys[i], sums.m + i, sums.l + i);
-    const int common = keys[idle];
-    for (int i = 0; i < idle; ++i) {
-        for (int key = 0; key < common; ++key) p[i * kSegmentKeys + key] = 0;  // their sums are not used
+    for (int i = keys.first; i < keys.last; ++i) {
+        hide_keys(p + i * kSegmentKeys, keys.from[i]);
+        softmax_segment<V>(p + i * kSegmentKeys, keys.end[i], sums.m + i, sums.l + i);
+    }
+    // Keys that all queries with keys see to the end of; from the first that any of them sees.
+    const int from = keys.from[keys.first];
+    const int common = keys.end[keys.first];
+    for (int i = 0; i < tile.queries; ++i) {
+        if (i == keys.first) i = keys.last;
+        for (int key = from; key < common && i < tile.queries; ++key) p[i * kSegmentKeys + key] = 0;  // sums not used
     }
     float* o = sums.o;
-    value_segment_of<V, Kv, V::kQueryRows>(tile.queries, p, segment.value, segment.next_key, stride, common, o);
-    for (int i = idle; i < tile.queries;
+    value_segment_of<V, Kv, V::kQueryRows>(tile.queries, p, segment.value, segment.next_key, stride, from, common, o);
+    for (int i = keys.first; i < keys.last;
          ++i) {  // keys that only later rows see, where the causal edge crosses the tile
-        for (int key = common; key < keys[i]; ++key) {
+        for (int key = common; key < keys.end[i]; ++key) {
             const std::byte* v = segment.value[key / kKvBlockTokens];
             const V weight = V::set(p[i * kSegmentKeys + key]);
             for (std::int64_t d = 0; d < stride; d += 16) {
@@ -99,7 +140,7 @@ static void attend_segment(const AttentionArgs& args, const TileState& tile, con
 // The same of keys and values kept as codes.
 template <class V, class Dot>
 static void attend_segment_codes(const AttentionArgs& args, const TileState& tile, const SegmentBlocks& segment,
-                                 const int (&keys)[kTileQueries], int idle, SegmentSums& sums) {
+                                 const SegmentKeys& keys, SegmentSums& sums) {
     const KvSpec& spec = args.kv.spec;
     const std::int64_t stride = kv_value_stride(spec);
     alignas(64) float score[kTileQueries * kSegmentKeys];
@@ -109,14 +150,34 @@ static void attend_segment_codes(const AttentionArgs& args, const TileState& til
     for (int b = 0; b < kSegmentBlocks; ++b)
         value_scale[b] = reinterpret_cast<const float*>(segment.value[b] + kv_elements_bytes(spec, stride));
     SegmentWeights p;
-    std::memset(p.code, 0, static_cast<std::size_t>(idle) * kSegmentKeys);
-    for (int i = 0; i < idle; ++i) p.scale[i] = 0;
-    for (int i = idle; i < tile.queries; ++i) {
-        softmax_codes<V>(score + i * kSegmentKeys, keys[i], value_scale, sums.m + i, sums.l + i,
-                         p.code + i * kSegmentKeys, p.scale + i);
+    for (int i = 0; i < tile.queries; ++i) {
+        if (i >= keys.first && i < keys.last) {
+            hide_keys(score + i * kSegmentKeys, keys.from[i]);
+            softmax_codes<V>(score + i * kSegmentKeys, keys.from[i], keys.end[i], value_scale, sums.m + i, sums.l + i,
+                             p.code + i * kSegmentKeys, p.scale + i);
+        } else {
+            std::memset(p.code + i * kSegmentKeys, 0, kSegmentKeys);
+            p.scale[i] = 0;
+        }
     }
-    const int fours = (keys[tile.queries - 1] + 3) / 4;
+    const int fours = (keys.end[keys.last - 1] + 3) / 4;
     value_codes<V, Dot, V::kQueryRows>(tile.queries, p, segment.value, segment.next_key, stride, fours, sums.o);
+}
+
+// Which keys of the segment at `begin` a tile's queries see.
+ARGOSY_INLINE SegmentKeys segment_keys(const AttentionArgs& args, const AttentionTask& task, const TileState& tile,
+                                       int begin) {
+    const auto within = [&](int key) {
+        return key <= begin ? 0 : key - begin < kSegmentKeys ? key - begin : kSegmentKeys;
+    };
+    SegmentKeys keys;
+    for (int i = 0; i < tile.queries; ++i) {
+        keys.from[i] = within(task.first_key(args, tile.first + i));
+        keys.end[i] = within(task.keys(tile.first + i));
+        if (keys.end[i] == 0) ++keys.first;
+        if (keys.from[i] < kSegmentKeys) ++keys.last;
+    }
+    return keys;
 }
 
 // One tile over the segment that begins at key `begin`. Dot: products of codes, where K and V are kept as such; void:
@@ -124,29 +185,24 @@ static void attend_segment_codes(const AttentionArgs& args, const TileState& til
 template <class V, class Dot>
 static void tile_segment(const AttentionArgs& args, const AttentionTask& task, TileState& tile,
                          const SegmentBlocks& segment, int begin) {
-    int keys[kTileQueries] = {};
-    int idle = 0;  // queries whose keys ended before this segment
-    for (int i = 0; i < tile.queries; ++i) {
-        const int left = task.keys(tile.first + i) - begin;
-        keys[i] = left < kSegmentKeys ? left : kSegmentKeys;
-        if (left <= 0) ++idle;
-    }
-    if (idle == tile.queries) return;
+    const SegmentKeys keys = segment_keys(args, task, tile, begin);
+    if (keys.first >= keys.last) return;
+    const bool first = begin == 0 && args.window == 0;
     alignas(64) float later[kTileQueries * kHeadDimMax];
     SegmentSums sums;
-    sums.o = begin == 0 ? tile.o : later;
+    sums.o = first ? tile.o : later;
     if constexpr (!std::is_void_v<Dot>) {
-        attend_segment_codes<V, Dot>(args, tile, segment, keys, idle, sums);
+        attend_segment_codes<V, Dot>(args, tile, segment, keys, sums);
     } else if (segment.dtype == DType::bf16) {
-        attend_segment<V, KvBf16>(args, tile, segment, keys, idle, sums);
+        attend_segment<V, KvBf16>(args, tile, segment, keys, sums);
     } else {
-        attend_segment<V, KvF32>(args, tile, segment, keys, idle, sums);
+        attend_segment<V, KvF32>(args, tile, segment, keys, sums);
     }
-    if (begin == 0) {
+    if (first) {
         V::load(sums.m).store(tile.m);
         V::load(sums.l).store(tile.l);
     } else {
-        merge_segment<V>(tile, sums.m, sums.l, sums.o, kv_value_stride(args.kv.spec), idle);
+        merge_segment<V>(tile, sums.m, sums.l, sums.o, kv_value_stride(args.kv.spec), keys);
     }
 }
 

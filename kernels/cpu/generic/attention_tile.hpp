@@ -77,23 +77,25 @@ template <class V, class Kv, int kQueries, int kBlocks>
     }
 }
 
-// o[q][c * 16 + lane] += p[q][key] * v[key][c * 16 + lane], keys [0, keys) of the segment in order, for kColumns
-// vectors of dimensions. `value` are the segment's blocks at the head and the first of those dimensions, `fetch` what
-// is read next; o has row stride `o_stride` floats.
+// o[q][c * 16 + lane] = sum of p[q][key] * v[key][c * 16 + lane], keys [from, keys) of the segment in order, for
+// kColumns vectors of dimensions. `value` are the segment's blocks at the head and the first of those dimensions,
+// `fetch` what is read next; o has row stride `o_stride` floats.
 template <class V, class Kv, int kQueries, int kColumns>
 [[gnu::noinline]] static void value_tile(const float* p, const std::byte* const* value, const std::byte* const* fetch,
-                                         std::int64_t stride, int keys, float* o, std::int64_t o_stride) {
+                                         std::int64_t stride, int from, int keys, float* o, std::int64_t o_stride) {
     V acc[kQueries][kColumns];
 #pragma GCC unroll 16
     for (int i = 0; i < kQueries; ++i) {
 #pragma GCC unroll 4
         for (int c = 0; c < kColumns; ++c) acc[i][c] = V::zero();
     }
-    for (int first = 0; first < keys; first += kKvBlockTokens) {
-        const int count = keys - first < kKvBlockTokens ? keys - first : kKvBlockTokens;
-        const std::byte* row = value[first / kKvBlockTokens];
-        const std::byte* later = fetch[first / kKvBlockTokens];
-        for (int j = 0; j < count; ++j, row += stride * Kv::kBytes, later += stride * Kv::kBytes) {
+    for (int first = from; first < keys;) {
+        const int block = first / kKvBlockTokens;
+        const int end = keys < (block + 1) * kKvBlockTokens ? keys : (block + 1) * kKvBlockTokens;
+        const std::int64_t skipped = first % kKvBlockTokens * stride * Kv::kBytes;
+        const std::byte* row = value[block] + skipped;
+        const std::byte* later = fetch[block] + skipped;
+        for (; first < end; ++first, row += stride * Kv::kBytes, later += stride * Kv::kBytes) {
             if (tile_fetches<V>(kQueries)) {
 #pragma GCC unroll 4
                 for (int line = 0; line < kColumns * 16 * Kv::kBytes; line += 64) __builtin_prefetch(later + line);
@@ -103,7 +105,7 @@ template <class V, class Kv, int kQueries, int kColumns>
             for (int c = 0; c < kColumns; ++c) v[c] = Kv::template load<V>(row, c * 16);
 #pragma GCC unroll 16
             for (int i = 0; i < kQueries; ++i) {
-                const V weight = V::set(p[i * kSegmentKeys + first + j]);
+                const V weight = V::set(p[i * kSegmentKeys + first]);
 #pragma GCC unroll 4
                 for (int c = 0; c < kColumns; ++c) acc[i][c] = vfma(weight, v[c], acc[i][c]);
             }
@@ -144,8 +146,8 @@ template <class V, class Kv, int kQueries>
 
 template <class V, class Kv, int kQueries>
 [[gnu::always_inline]] static inline void value_segment(const float* p, const std::byte* const* value,
-                                                        const std::byte* const* fetch, std::int64_t stride, int keys,
-                                                        float* o) {
+                                                        const std::byte* const* fetch, std::int64_t stride, int first,
+                                                        int keys, float* o) {
     constexpr int kWidth = tile_width<V>(kQueries);
     const int vectors = static_cast<int>(stride / 16);
     for (int c = 0; c < vectors;) {
@@ -153,15 +155,15 @@ template <class V, class Kv, int kQueries>
         const SegmentPointers later = segment_pointers(fetch, c * 16 * Kv::kBytes);
         const int left = vectors - c;
         if (kWidth >= 4 && left >= 4) {
-            value_tile<V, Kv, kQueries, kWidth >= 4 ? 4 : 1>(p, from.block, later.block, stride, keys, o + c * 16,
-                                                             stride);
+            value_tile<V, Kv, kQueries, kWidth >= 4 ? 4 : 1>(p, from.block, later.block, stride, first, keys,
+                                                             o + c * 16, stride);
             c += 4;
         } else if (kWidth >= 2 && left >= 2) {
-            value_tile<V, Kv, kQueries, kWidth >= 2 ? 2 : 1>(p, from.block, later.block, stride, keys, o + c * 16,
-                                                             stride);
+            value_tile<V, Kv, kQueries, kWidth >= 2 ? 2 : 1>(p, from.block, later.block, stride, first, keys,
+                                                             o + c * 16, stride);
             c += 2;
         } else {
-            value_tile<V, Kv, kQueries, 1>(p, from.block, later.block, stride, keys, o + c * 16, stride);
+            value_tile<V, Kv, kQueries, 1>(p, from.block, later.block, stride, first, keys, o + c * 16, stride);
             c += 1;
         }
     }
@@ -177,9 +179,9 @@ static void score_segment_of(int queries, const float* q, const std::byte* const
 }
 template <class V, class Kv, int kQueries>
 static void value_segment_of(int queries, const float* p, const std::byte* const* value, const std::byte* const* fetch,
-                             std::int64_t stride, int keys, float* o) {
-    if (queries == kQueries) return value_segment<V, Kv, kQueries>(p, value, fetch, stride, keys, o);
-    if constexpr (kQueries > 1) value_segment_of<V, Kv, kQueries - 1>(queries, p, value, fetch, stride, keys, o);
+                             std::int64_t stride, int from, int keys, float* o) {
+    if (queries == kQueries) return value_segment<V, Kv, kQueries>(p, value, fetch, stride, from, keys, o);
+    if constexpr (kQueries > 1) value_segment_of<V, Kv, kQueries - 1>(queries, p, value, fetch, stride, from, keys, o);
 }
 
 // Scores of one query become exp(score - m); keys beyond `keys` take no part. Returns m and the sum of the exponentials

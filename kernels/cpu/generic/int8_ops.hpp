@@ -18,8 +18,8 @@ static void int8_plain_product(const WeightMatrix& weight, int rows, const float
 
 template <class V, class D>
 static void int8_qkv_op(const QkvArgs& args, const Stream& stream) {
-    const Int8Rows x = quantise_rows<V>(args.x, args.rows, args.weight.spec, args.scratch, stream);
     run_qkv<V>(args, stream, [&]<class Finish>(const ProductJob& job, const Finish& finish) {
+        const Int8Rows x = quantise_rows<V>(args.x, args.rows, args.weight.spec, args.scratch, stream);
         run_int8_product<V, D>(job, x, stream, finish);
     });
 }

@@ -49,6 +49,7 @@ static void int8_product_tile(const ProductJob& job, const Int8Rows& x, const Ch
     const std::int64_t n = job.weight[0].spec.n;
     const int step = job.up != nullptr ? 2 : 1;
     for (int slot = 0; slot < block.slots;) {
+        put_bias<V>(job, block, slot, tile_slots(block, slot), rows, stack);
         const int taken = int8_panels<V, D, D::kTileRows>(rows, run, record, x.shape, block.panel + slot,
                                                           block.slots - slot, stack, ahead);
         for (int p = 0; p < taken; p += step) {
@@ -78,7 +79,7 @@ template <class V, class D>
         const std::int64_t lines = (ahead.end - ahead.next + (ahead.then_end - ahead.then)) / 64;
         ahead.lines = static_cast<int>((lines + blocks - 1) / blocks);
     }
-    LeafWalk walk;
+    LeafWalk walk{.from_bias = has_bias(block)};
     ChainRun run;
     next_run(walk, spec, spec.k + kRunParts, run);  // in one: rows are not copied
     for (std::int64_t t = 0; t < tiles; ++t) {

@@ -35,6 +35,7 @@ struct ChainRun {
 };
 
 struct LeafWalk {
+    bool from_bias = false;  // the first leaf's chains go on from stack[0], where a bias stands
     int leaf = 0;
     std::int64_t k = 0;             // columns walked
     std::int64_t panel_offset = 0;  // their bytes in a panel
@@ -70,7 +71,7 @@ ARGOSY_INLINE bool next_run(LeafWalk& walk, const MatrixSpec& spec, std::int64_t
         const std::int64_t most = blocks * unit;
         ChainPart part;
         part.columns = end - walk.k < most ? end - walk.k : most;
-        part.fresh = begin < end && walk.k == begin;
+        part.fresh = begin < end && walk.k == begin && !(walk.from_bias && begin == 0);
         walk.k += part.columns;
         walk.panel_offset += panel_part_bytes(spec.dtype, part.columns);
         blocks -= (part.columns + unit - 1) / unit;

@@ -93,6 +93,8 @@ ARGOSY_INLINE const std::byte* panel_data(const WeightMatrix& weight, std::int64
 ARGOSY_INLINE PanelBlock panel_block(const ProductJob& job, const ProductTask& task) {
     PanelBlock block;
     block.first_output = task.panel_begin * kPanelOutputs;
+    if (job.bias != nullptr) block.bias[0] = job.bias[task.group];
+    if (job.up_bias != nullptr) block.bias[1] = job.up_bias[task.group];
     for (std::int64_t p = task.panel_begin; p < task.panel_end; ++p) {
         block.panel[block.slots++] = panel_data(job.weight[task.group], p);
         if (job.up != nullptr) block.panel[block.slots++] = panel_data(job.up[task.group], p);

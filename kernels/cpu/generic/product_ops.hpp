@@ -15,6 +15,7 @@ ARGOSY_INLINE ProductJob leaf_projection_job(const LeafProjectionArgs& args) {
     job.x = args.x;
     job.out = args.out;
     job.out_stride = args.weight[0].spec.n;
+    job.bias = args.bias;
     return job;
 }
 
@@ -28,6 +29,9 @@ ARGOSY_INLINE ProductJob gate_up_job(const GateUpArgs& args) {
     job.x = args.x;
     job.out = args.h;
     job.out_stride = args.gate[0].spec.n;
+    job.bias = args.gate_bias;
+    job.up_bias = args.up_bias;
+    job.swiglu_limit = args.swiglu_limit;
     return job;
 }
 

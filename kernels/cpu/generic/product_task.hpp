@@ -25,7 +25,10 @@ struct ProductJob {
     std::int64_t out_stride = 0;
     std::int64_t out_row = 0;  // row and output that stand at `out`
     std::int64_t out_output = 0;
-    int panel_unit = 1;  // tasks take whole multiples of that many panels of a matrix
+    int panel_unit = 1;                     // tasks take whole multiples of that many panels of a matrix
+    const float* const* bias = nullptr;     // [groups] of [n]: where the first leaf's chains start; null: at 0
+    const float* const* up_bias = nullptr;  // the same of `up`
+    float swiglu_limit = 0;                 // > 0: clamped_swiglu_lanes instead of silu
 };
 
 inline constexpr int kSlotsMax = 32;  // panels of one task
@@ -39,6 +42,7 @@ struct PanelBlock {
     const std::byte* panel[kSlotsMax];
     int slots = 0;
     std::int64_t first_output = 0;
+    const float* bias[2] = {};  // of the group's matrix, or gate, and of up
 };
 
 // One row's block of columns, of which there are `count`, or zeros behind them.
@@ -67,13 +71,34 @@ static void copy_columns(const ChainRun& run, const float* const* x_row, int row
     }
 }
 
-// A panel's outputs of `rows` rows from values [rows][16]; with `up`, silu(values) * up.
+// Whether chains of the block's panels start from a bias; then LeafWalk::from_bias says so.
+ARGOSY_INLINE bool has_bias(const PanelBlock& block) { return block.bias[0] != nullptr; }
+
+// Puts what the first chains of `slots` panels from `slot` on start from where these look for it: [slots][rows][16].
+template <class V>
+static void put_bias(const ProductJob& job, const PanelBlock& block, int slot, int slots, int rows, float* to) {
+    if (!has_bias(block)) return;
+    const int step = job.up != nullptr ? 2 : 1;
+    for (int p = slot; p < slot + slots; ++p) {
+        const std::int64_t output = block.first_output + p / step * kPanelOutputs;
+        const std::int64_t width = job.weight[0].spec.n - output;
+        const float* bias = block.bias[p % step] + output;
+        const V values = width >= kPanelOutputs ? V::load(bias) : V::load_first(bias, static_cast<int>(width));
+        for (int r = 0; r < rows; ++r, to += kPanelOutputs) values.store(to);
+    }
+}
+
+// A panel's outputs of `rows` rows from values [rows][16]; with `up`, silu(values) * up, or the other activation.
 template <class V>
 static void store_panel(const ProductJob& job, std::int64_t output, int width, std::int64_t row, int rows,
                         const float* values, const float* up) {
     for (int r = 0; r < rows; ++r) {
         V value = V::load(values + r * 16);
-        if (up != nullptr) value = vmul(silu_lanes(value), V::load(up + r * 16));
+        if (up != nullptr && job.swiglu_limit > 0) {
+            value = clamped_swiglu_lanes(value, V::load(up + r * 16), V::set(job.swiglu_limit));
+        } else if (up != nullptr) {
+            value = vmul(silu_lanes(value), V::load(up + r * 16));
+        }
         float* out = job.out + (row + r - job.out_row) * job.out_stride + (output - job.out_output);
         if (width >= kPanelOutputs) {
             value.store(out);
@@ -81,6 +106,12 @@ static void store_panel(const ProductJob& job, std::int64_t output, int width, s
             value.store_first(out, width);
         }
     }
+}
+
+// Panels from `slot` on that one tile takes at most.
+ARGOSY_INLINE int tile_slots(const PanelBlock& block, int slot) {
+    constexpr int kTilePanelsMax = 8;
+    return block.slots - slot < kTilePanelsMax ? block.slots - slot : kTilePanelsMax;
 }
 
 // Rows [row, row + rows) of a task's panels. stacks is [slots][kStackDepth][rows][16], in groups as chain_tile takes
@@ -97,7 +128,7 @@ static void product_tile(const ProductJob& job, const MatrixSpec& spec, const Pa
     constexpr std::int64_t kUnit = Weights::kTiles ? kTileColumns : kChainBlock;  // a leaf is cut at multiples of it
     constexpr std::int64_t kUnitBytes = kUnit / kChainBlock * Weights::kBlockFloats * sizeof(float);
     const std::int64_t run_blocks = kColumnsBytes / kUnitBytes / rows;
-    LeafWalk walk;
+    LeafWalk walk{.from_bias = has_bias(block)};
     ChainRun run;
     while (next_run(walk, spec, run_blocks, run, kUnit)) {
         copy_columns<V, Weights>(run, x_row, rows, columns);
@@ -105,6 +136,7 @@ static void product_tile(const ProductJob& job, const MatrixSpec& spec, const Pa
         int stored = 0;
         for (int slot = 0; slot < block.slots;) {
             float* stack = stacks + static_cast<std::int64_t>(slot) * kStackDepth * rows * 16;
+            if (run.k_begin == 0) put_bias<V>(job, block, slot, tile_slots(block, slot), rows, stack);
             const int taken = chain_panels<V, Weights, V::kTileRows>(rows, run, columns, block.panel + slot,
                                                                      block.slots - slot, stack, ahead);
             for (int p = 0; p < taken; ++p) values[slot + p] = stack + static_cast<std::int64_t>(p) * rows * 16;

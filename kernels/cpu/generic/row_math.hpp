@@ -10,31 +10,42 @@
 
 namespace argosy {
 
-// 1 / sqrt(mean(x^2) + eps).
 template <class V>
-[[gnu::always_inline]] static inline float inverse_rms(const float* x, int n, float eps) {
+[[gnu::always_inline]] static inline float sum_of_squares(const float* x, std::int64_t n) {
     V sum = V::zero();
-    int i = 0;
+    std::int64_t i = 0;
     for (; i + 16 <= n; i += 16) {
         const V value = V::load(x + i);
         sum = vfma(value, value, sum);
     }
     if (i < n) {
-        const V value = V::load_first(x + i, n - i);
+        const V value = V::load_first(x + i, static_cast<int>(n - i));
         sum = vfma(value, value, sum);
     }
-    return 1.0F / __builtin_sqrtf(sum_lanes(sum) / static_cast<float>(n) + eps);
+    return sum_lanes(sum);
+}
+
+// 1 / sqrt(mean + eps) of n values with that sum of squares.
+ARGOSY_INLINE float inverse_rms(float squares, std::int64_t n, float eps) {
+    return 1.0F / __builtin_sqrtf(squares / static_cast<float>(n) + eps);
+}
+
+// out = (x * scale) * weight; out may be x.
+template <class V>
+[[gnu::always_inline]] static inline void scale_row(const float* x, float scale, const float* weight, int n,
+                                                    float* out) {
+    const V scales = V::set(scale);
+    int i = 0;
+    for (; i + 16 <= n; i += 16) vmul(vmul(V::load(x + i), scales), V::load(weight + i)).store(out + i);
+    if (i < n)
+        vmul(vmul(V::load_first(x + i, n - i), scales), V::load_first(weight + i, n - i)).store_first(out + i, n - i);
 }
 
 // out = x / rms * weight; out may be x.
 template <class V>
 [[gnu::always_inline]] static inline void rms_norm_row(const float* x, const float* weight, int n, float eps,
                                                        float* out) {
-    const V scale = V::set(inverse_rms<V>(x, n, eps));
-    int i = 0;
-    for (; i + 16 <= n; i += 16) vmul(vmul(V::load(x + i), scale), V::load(weight + i)).store(out + i);
-    if (i < n)
-        vmul(vmul(V::load_first(x + i, n - i), scale), V::load_first(weight + i, n - i)).store_first(out + i, n - i);
+    scale_row<V>(x, inverse_rms(sum_of_squares<V>(x, n), n, eps), weight, n, out);
 }
 
 template <class V>

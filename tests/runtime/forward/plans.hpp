@@ -21,10 +21,9 @@ inline ModelPlan small_moe(bool tied) {
                       .qk_norm = QkNorm::per_head,
                       .qkv_bias = false,
                       .softmax_scale = 0.35F,
-                      .window = 0,
                       .rope = {}};
     plan.attention.rope.rotary_dim = 8;
-    plan.moe = {.experts = 5, .top_k = 2, .intermediate = 11, .scoring = RouterScoring::softmax, .renormalise = true};
+    plan.moe = {.experts = 5, .top_k = 2, .intermediate = 11, .routing = {.renormalise = true}};
     plan.layers = {{LayerKind::moe, 11}, {LayerKind::dense, 21}};
     return plan;
 }

@@ -118,3 +118,48 @@ TEST_CASE("pieces of a matrix begin with whole groups of rows") {
     for (const LoadPiece& piece : plan_load(std::span(&fp8, 1), 3).pieces) CHECK(piece.row_begin % 128 == 0);
     CHECK(plan_load(std::span(&wide, 1), 3).pieces[1].row_begin == kPieceBytesMax / 100000);
 }
+
+TEST_CASE("rows of a matrix that stands transposed are turned when they are read") {
+    const test::TempDir folder;
+    constexpr std::int64_t kN = 37, kK = 21;
+    std::vector<std::uint16_t> file{9, 9, 9};  // something else stands before
+    for (std::int64_t k = 0; k < kK; ++k) {
+        for (std::int64_t n = 0; n < kN; ++n) file.push_back(static_cast<std::uint16_t>(100 * n + k));
+    }
+    std::ofstream(folder.path() / "f", std::ios::binary)
+        .write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(2 * file.size()));
+    StoredTensor tensor{"t", 0, DType::bf16, {kN, kK}, 6, 2 * kN * kK};
+    tensor.transposed = true;
+    CheckpointFile open(folder.path() / "f");
+    for (const LoadPiece& piece : {LoadPiece{0, 0, kN}, LoadPiece{0, 5, 6}, LoadPiece{0, 20, 37}}) {
+        Bytes bytes;
+        read_piece(piece, tensor, open, open, bytes);
+        REQUIRE(static_cast<std::int64_t>(bytes.size()) == (piece.row_end - piece.row_begin) * kK * 2);
+        for (std::int64_t n = piece.row_begin; n < piece.row_end; ++n) {
+            for (std::int64_t k = 0; k < kK; ++k) {
+                std::uint16_t code = 0;
+                std::memcpy(&code, bytes.data() + ((n - piece.row_begin) * kK + k) * 2, 2);
+                REQUIRE(code == 100 * n + k);
+            }
+        }
+    }
+}
+
+TEST_CASE("every other row of a piece, from either on") {
+    const LoadPiece piece{0, 5, 12};
+    const StoredTensor tensor{"t", 0, DType::bf16, {40, 3}, 0, 240};
+    Bytes from(static_cast<std::size_t>(7 * 3 * 2));
+    for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<std::byte>(i / 6 + 5);  // the row
+    for (const std::int64_t first : {2, 3}) {
+        const TensorSlice part = overlap(piece, {first, 38, 0, 3, 2});
+        CHECK(part.row_begin == (first == 2 ? 6 : 5));
+        CHECK(part.row_end == 12);
+        CHECK(part.rows() == (first == 2 ? 3 : 4));
+        Bytes sent(static_cast<std::size_t>(part_bytes(tensor, part)));
+        REQUIRE(put_part(piece, tensor, part, from.data(), sent.data()) == sent.data() + sent.size());
+        for (std::size_t i = 0; i < sent.size(); ++i)
+            CHECK(static_cast<std::int64_t>(sent[i]) == part.row_begin + 2 * static_cast<std::int64_t>(i / 6));
+    }
+    CHECK(overlap(piece, {6, 38, 0, 3, 2}).rows() == 3);
+    CHECK(overlap({0, 5, 6}, {6, 38, 0, 3, 2}).empty());
+}

@@ -63,6 +63,43 @@ TEST_CASE("q, k and v rows stand one after the other in one matrix") {
     CHECK(of_layer_0[TensorRole::q_proj].offset == of_layer_0[TensorRole::v_proj].offset);
 }
 
+TEST_CASE("gate and up rows in turn become a matrix each, as the leaves cut them") {
+    ModelPlan plan = small_moe(false);
+    plan.family = "gpt_oss";
+    plan.attention.qk_norm = QkNorm::none;
+    plan.moe.fused = true;
+    plan.moe.biases = true;
+    plan.moe.leaf_unit = 32;
+    plan.moe.intermediate = 96;
+    plan.layers = {{LayerKind::moe, 96, 20}, {LayerKind::moe, 96}};
+    const auto tensors = tensor_list(plan);
+    const ArenaLayout layout = layout_of(plan, {0, 1, 0, 1, 1, 2});  // 3 units on 2 ranks: 32 and 64 columns
+    std::vector<TensorHome> homes;
+    for (const TensorHome& home : layout.homes) {
+        const TensorSpec& tensor = tensors[static_cast<std::size_t>(home.tensor)];
+        if (tensor.layer == 0 && tensor.expert == 3) homes.push_back(home);
+    }
+    REQUIRE(homes.size() == 6);
+    CHECK(homes[0].slice == TensorSlice{64, 192, 0, plan.hidden, 2});
+    CHECK(homes[1].slice == TensorSlice{65, 192, 0, plan.hidden, 2});
+    CHECK(homes[0].spec == homes[1].spec);
+    CHECK(homes[0].spec.n == 64);
+    CHECK(homes[2].slice == TensorSlice{64, 192, 0, 1, 2});
+    CHECK(homes[2].kind == HomeKind::vector);
+    CHECK(homes[4].slice == TensorSlice{0, plan.hidden, 32, 96});
+    CHECK(homes[5].slice == TensorSlice{0, plan.hidden, 0, 1});
+    std::array<std::byte*, kArenaCount> arena{};
+    std::vector<std::byte> memory(1 << 20);
+    arena.fill(memory.data());
+    const LayerWeights layer = view_weights(plan, tensors, layout, arena).layers[0];
+    CHECK(layer.gate.size() == 5);
+    CHECK(layer.up.size() == 5);
+    CHECK(layer.up[3].data != layer.gate[3].data);
+    CHECK(layer.gate_bias.size() == 5);
+    CHECK(layer.up_bias.size() == 5);
+    CHECK(layer.down_bias.size() == 5);
+}
+
 TEST_CASE("a tied embedding has two homes, an untied one has one") {
     for (const bool tied : {false, true}) {
         const ModelPlan plan = small_moe(tied);

@@ -24,6 +24,22 @@ ConfigKeys sample_config(std::string_view family) {
         keys["num_local_experts"] = "5";
         keys["num_experts_per_tok"] = "2";
     }
+    if (family == "gpt_oss") {
+        keys["architectures"] = R"(["GptOssForCausalLM"])";
+        keys["head_dim"] = "14";
+        keys["intermediate_size"] = "96";
+        keys["num_local_experts"] = "5";
+        keys["num_experts_per_tok"] = "2";
+        keys["sliding_window"] = "20";
+        keys["rope_scaling"] =
+            R"({"rope_type":"yarn","factor":32.0,"truncate":false,"original_max_position_embeddings":64})";
+    }
+    if (family == "olmoe") {
+        keys["architectures"] = R"(["OlmoeForCausalLM"])";
+        keys["num_experts"] = "5";
+        keys["num_experts_per_tok"] = "2";
+        keys["clip_qkv"] = "8.0";
+    }
     if (family == "qwen3_moe") {
         keys["architectures"] = R"(["Qwen3MoeForCausalLM"])";
         keys["head_dim"] = "14";
@@ -74,9 +90,15 @@ std::vector<FileTensor> layout_of(const std::vector<TensorSpec>& tensors, const 
     std::vector<FileTensor> result;
     std::int64_t at = 0;
     for (const TensorSpec& tensor : tensors) {
+        if (tensor.experts > 0 && tensor.expert > 0) continue;  // all experts' stand in one
+        std::vector<std::int64_t> shape = tensor.shape;
+        if (tensor.experts > 0) {
+            shape = {tensor.experts};
+            shape.insert(shape.end(), tensor.shape.rbegin(), tensor.shape.rend());
+        }
         std::int64_t bytes = bytes_per_element;
-        for (const std::int64_t extent : tensor.shape) bytes *= extent;
-        result.push_back({tensor.name, format, tensor.shape, at, at + bytes});
+        for (const std::int64_t extent : shape) bytes *= extent;
+        result.push_back({tensor.name, format, shape, at, at + bytes});
         at += bytes;
     }
     return result;

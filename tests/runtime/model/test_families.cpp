@@ -11,7 +11,7 @@ using test::plan_of;
 using test::sample_config;
 
 TEST_CASE("every family in the list plans its sample, and names each of its tensors once") {
-    REQUIRE(families().size() == 4);
+    REQUIRE(families().size() == 6);
     for (const Family& family : families()) {
         INFO(family.name);
         const ModelPlan plan = plan_of(sample_config(family.name));
@@ -19,7 +19,7 @@ TEST_CASE("every family in the list plans its sample, and names each of its tens
         CHECK(plan.layers.size() == 3);
         std::set<std::string> names;
         for (const TensorSpec& tensor : tensor_list(plan)) {
-            CHECK(names.insert(tensor.name).second);
+            CHECK(names.insert(tensor.name + (tensor.experts > 0 ? std::to_string(tensor.expert) : "")).second);
             CHECK(tensor.name.find('{') == std::string::npos);
         }
         CHECK_THAT(describe(plan), Catch::Contains(std::string(family.name)));
@@ -46,10 +46,11 @@ TEST_CASE("llama: the plan and the names of a layer") {
     want.vocab_size = 333;
     want.max_positions = 512;
     want.rms_eps = 1e-5f;
-    want.attention = {6,     3,
-                      10,    QkNorm::none,
-                      false, 0.316227766f,
-                      0,     {10000.0, 10, {}, {RopeScalingKind::llama3, 8.0, 1.0, 4.0, 256}}};
+    want.attention = {.q_heads = 6,
+                      .kv_heads = 3,
+                      .head_dim = 10,
+                      .softmax_scale = 0.316227766f,
+                      .rope = {10000.0, 10, {}, {RopeScalingKind::llama3, 8.0, 1.0, 4.0, 256}}};
     want.layers.assign(3, {LayerKind::dense, 43});
     want.dtype = DType::bf16;
     want.bos_id = 1;
@@ -67,9 +68,78 @@ TEST_CASE("llama: the plan and the names of a layer") {
     CHECK(list.back() == TensorSpec{TensorRole::lm_head, -1, -1, "lm_head.weight", {333, 60}});
 }
 
+TEST_CASE("olmoe: norms over all heads, limited q, k and v, weights as the softmax gives them") {
+    ConfigKeys keys = sample_config("olmoe");
+    const ModelPlan plan = plan_of(keys);
+    CHECK(plan.attention.qk_norm == QkNorm::all_heads);
+    CHECK(plan.attention.clip_qkv == 8.0F);
+    CHECK(plan.moe == MoePlan{5, 2, 43, {}});
+    CHECK(plan.eos_ids.empty());  // the family's 50279 is no token of so small a vocabulary
+    CHECK(shape_of(plan, TensorRole::q_norm, 0) == std::vector<std::int64_t>{60});
+    CHECK(shape_of(plan, TensorRole::k_norm, 0) == std::vector<std::int64_t>{30});
+    keys["clip_qkv"] = "null";
+    keys["vocab_size"] = "50304";
+    CHECK(plan_of(keys).attention.clip_qkv == 0.0F);
+    CHECK(plan_of(keys).eos_ids == std::vector<int>{50279});
+}
+
+TEST_CASE("gpt_oss: windows in turn, sinks, biases, fused experts cut between groups of 32") {
+    ConfigKeys keys = sample_config("gpt_oss");
+    const ModelPlan plan = plan_of(keys);
+    CHECK(plan.attention.sinks);
+    CHECK(plan.attention.qkv_bias);
+    CHECK(plan.attention.o_bias);
+    CHECK(plan.attention.rope.amplitude == Approx(1.3465735902799727));
+    CHECK(plan.moe == MoePlan{.experts = 5,
+                              .top_k = 2,
+                              .intermediate = 96,
+                              .routing = {.scoring = RouterScoring::chosen_softmax},
+                              .fused = true,
+                              .biases = true,
+                              .leaf_unit = 32,
+                              .swiglu_limit = 7});
+    CHECK(plan.layers ==
+          std::vector<LayerPlan>{{LayerKind::moe, 96, 20}, {LayerKind::moe, 96, 0}, {LayerKind::moe, 96, 20}});
+    const std::vector<TensorSpec> list = tensor_list(plan);
+    CHECK(list[13] == TensorSpec{TensorRole::router_bias, 0, -1, "model.layers.0.mlp.router.bias", {5}});
+    CHECK(list[18] ==
+          TensorSpec{TensorRole::gate_up_proj, 0, 1, "model.layers.0.mlp.experts.gate_up_proj", {192, 60}, 5});
+    keys["layer_types"] = R"(["full_attention","full_attention","sliding_attention"])";
+    CHECK(plan_of(keys).layers[2].window == 20);
+    CHECK(plan_of(keys).layers[0].window == 0);
+}
+
+TEST_CASE("windows of other families: every layer's, or those from max_window_layers on, or none that could matter") {
+    const auto windows = [](const ModelPlan& plan) {
+        std::vector<int> list;
+        for (const LayerPlan& layer : plan.layers) list.push_back(layer.window);
+        return list;
+    };
+    ConfigKeys mixtral = sample_config("mixtral");
+    mixtral["sliding_window"] = "511";
+    CHECK(windows(plan_of(mixtral)) == std::vector<int>{511, 511, 511});
+    mixtral["sliding_window"] = "512";
+    CHECK(windows(plan_of(mixtral)) == std::vector<int>{0, 0, 0});
+    mixtral["sliding_window"] = "null";
+    CHECK(windows(plan_of(mixtral)) == std::vector<int>{0, 0, 0});
+    ConfigKeys qwen3 = sample_config("qwen3");
+    qwen3["use_sliding_window"] = "true";
+    qwen3["sliding_window"] = "64";
+    qwen3["max_window_layers"] = "2";
+    CHECK(windows(plan_of(qwen3)) == std::vector<int>{0, 0, 64});
+    qwen3["layer_types"] = R"(["sliding_attention","full_attention","full_attention"])";
+    CHECK(windows(plan_of(qwen3)) == std::vector<int>{64, 0, 0});
+    ConfigKeys moe = sample_config("qwen3_moe");
+    moe["use_sliding_window"] = "true";
+    moe["sliding_window"] = "64";
+    CHECK(windows(plan_of(moe)) == std::vector<int>{64, 64, 64});
+    moe["use_sliding_window"] = "false";
+    CHECK(windows(plan_of(moe)) == std::vector<int>{0, 0, 0});
+}
+
 TEST_CASE("mixtral: w1 is gate, w3 is up, w2 is down; weights are always renormalised") {
     const ModelPlan plan = plan_of(sample_config("mixtral"));
-    CHECK(plan.moe == MoePlan{5, 2, 43, RouterScoring::softmax, true});
+    CHECK(plan.moe == MoePlan{5, 2, 43, {.renormalise = true}});
     CHECK(plan.layers == std::vector<LayerPlan>(3, {LayerKind::moe, 43}));
     const std::vector<TensorSpec> list = tensor_list(plan);
     CHECK(list.size() == 1 + 3 * (7 + 15) + 2);
@@ -87,7 +157,7 @@ TEST_CASE("qwen3_moe: which layers are mixtures") {
     const ModelPlan plan = plan_of(keys);
     CHECK(plan.attention.qk_norm == QkNorm::per_head);
     CHECK(plan.attention.head_dim == 14);
-    CHECK(plan.moe == MoePlan{7, 3, 22, RouterScoring::softmax, true});
+    CHECK(plan.moe == MoePlan{7, 3, 22, {.renormalise = true}});
     CHECK(plan.layers == std::vector<LayerPlan>{{LayerKind::moe, 22}, {LayerKind::dense, 43}, {LayerKind::moe, 22}});
     CHECK(moe_layer_count(plan) == 2);
 
@@ -133,7 +203,7 @@ TEST_CASE("keys that may be left out get the defaults of the authors' configurat
     const ModelPlan moe = plan_of(moe_keys);
     CHECK(moe.attention.kv_heads == 4);
     CHECK(moe.attention.head_dim == 8);
-    CHECK_FALSE(moe.moe.renormalise);
+    CHECK_FALSE(moe.moe.routing.renormalise);
     CHECK(moe.eos_ids.empty());
     CHECK_FALSE(moe.bos_id.has_value());
 
@@ -177,23 +247,6 @@ TEST_CASE("transformers 5 writes theta and scaling as rope_parameters and the fo
                                   "original_max_position_embeddings": 99})";
     CHECK(plan_of(keys).attention.rope ==
           RopePlan{777.5, 10, RopePairing::half_split, {RopeScalingKind::llama3, 4.0, 1.0, 2.0, 99}});
-}
-
-TEST_CASE("a sliding window that no sequence outgrows, or that is switched off, is no obstacle") {
-    ConfigKeys keys = sample_config("mixtral");
-    keys["sliding_window"] = "512";
-    CHECK(plan_of(keys).attention.window == 0);
-    for (const char* family : {"qwen3", "qwen3_moe"}) {
-        ConfigKeys off = sample_config(family);
-        off["sliding_window"] = "64";
-        off["use_sliding_window"] = "false";
-        CHECK(plan_of(off).attention.window == 0);
-    }
-    ConfigKeys late = sample_config("qwen3");
-    late["sliding_window"] = "64";
-    late["use_sliding_window"] = "true";
-    late["max_window_layers"] = "3";
-    CHECK(plan_of(late).attention.window == 0);
 }
 
 TEST_CASE("tied embeddings have no head tensor, biases of q, k and v are listed when a plan has them") {

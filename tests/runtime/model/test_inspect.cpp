@@ -11,11 +11,11 @@ TEST_CASE("the whole text for a small mixture on two ranks") {
     keys["torch_dtype"] = "\"float32\"";
     const std::string want = R"(family                qwen3_moe
 parameters            149,844 (150 k)
-active per token      118,164 (118 k): all but the experts that are not chosen; a tied embedding counts once
+active per token      118,164 (118 k): all but the experts that are not chosen
 layers                3 (2 mixture, 1 dense)
 hidden                60
 attention             6 heads, 3 KV heads, head size 14, q/k norm per head
-experts               7 per layer, 3 per token, intermediate 22, weights renormalised
+experts               7 per layer, 3 per token, intermediate 22, softmax, renormalised
 dense feed-forward    intermediate 43
 rope                  theta 10000
 vocabulary            333

@@ -72,6 +72,53 @@ TEST_CASE("a plain matrix is what it was") {
     CHECK_FALSE(tensor.scales.has_value());
 }
 
+TEST_CASE(
+    "an expert's part of a tensor that holds all of them: blocks with scales, or a transposed matrix, or a vector") {
+    const TensorSpec matrix{TensorRole::gate_up_proj, 0, 2, "experts.gate_up_proj", {12, 64}, 4};
+    const TensorSpec bias{TensorRole::gate_up_bias, 0, 2, "experts.gate_up_proj_bias", {12}, 4};
+    Checkpoint checkpoint;
+    checkpoint.files.push_back({"some/model.safetensors", 1 << 20, 100});
+    checkpoint.tensors = {{"experts.gate_up_proj_blocks", 0, DType::u8, {4, 12, 2, 16}, 1000, 4 * 12 * 32},
+                          {"experts.gate_up_proj_scales", 0, DType::u8, {4, 12, 2}, 5000, 4 * 12 * 2},
+                          {"experts.gate_up_proj_bias", 0, DType::bf16, {4, 12}, 6000, 4 * 12 * 2}};
+    const auto recognise = [&](const TensorSpec& wanted, std::size_t names) {
+        StoredByName by_name;
+        for (const StoredTensor& tensor : checkpoint.tensors) by_name.emplace(tensor.name, &tensor);
+        std::vector<std::string_view> used;
+        const StoredTensor tensor = recognise_fused(wanted, by_name, checkpoint, used);
+        CHECK(used.size() == names);
+        return tensor;
+    };
+    const StoredTensor blocks = recognise(matrix, 2);
+    CHECK(blocks.dtype == DType::mxfp4);
+    CHECK(blocks.shape == matrix.shape);
+    CHECK(blocks.offset == 1000 + 2 * 12 * 32);
+    CHECK(blocks.bytes == 12 * 32);
+    CHECK(blocks.scales == StoredScales{0, DType::u8, 12, 2, 5000 + 2 * 12 * 2});
+    CHECK_FALSE(blocks.transposed);
+    CHECK(recognise(bias, 1).offset == 6000 + 2 * 12 * 2);
+    CHECK(recognise(bias, 1).shape == bias.shape);
+
+    using Catch::Contains;
+    const auto sentence = [&] { return sentence_of([&] { recognise(matrix, 0); }); };
+    checkpoint.tensors[1].shape = {4, 12, 3};
+    CHECK_THAT(sentence(),
+               Contains("experts.gate_up_proj_scales has the shape [4, 12, 3]; config.json makes it [4, 12, 2]"));
+    checkpoint.tensors[1].dtype = DType::f32;
+    CHECK_THAT(sentence(), Contains("gate_up_proj_blocks as u8 with scales as f32 is no format that can be read"));
+    checkpoint.tensors[1].name = "other";
+    CHECK_THAT(sentence(), Contains("experts.gate_up_proj_scales is missing"));
+    checkpoint.tensors[0] = {"experts.gate_up_proj", 0, DType::bf16, {4, 64, 12}, 1000, 4 * 64 * 24};
+    const StoredTensor plain = recognise(matrix, 1);
+    CHECK(plain.transposed);
+    CHECK(plain.shape == matrix.shape);
+    CHECK(plain.offset == 1000 + 2 * 64 * 24);
+    checkpoint.tensors[0].shape = {4, 12, 64};
+    CHECK_THAT(sentence(), Contains("config.json makes it [4, 64, 12]"));
+    checkpoint.tensors[0].name = "another";
+    CHECK_THAT(sentence(), Contains("The tensor experts.gate_up_proj (gate_up_proj) is in none of the 1 files"));
+}
+
 TEST_CASE("what is wrong with codes or scales has its sentence") {
     using Catch::Contains;
     CHECK_THAT(

@@ -42,7 +42,7 @@ ModelPlan random_plan(std::mt19937& random, std::string_view family) {
     keys["head_dim"] = std::to_string(2 * any(1, 5));
     keys["hidden_size"] = std::to_string(any(1, 13));
     keys["vocab_size"] = std::to_string(any(1, 200));
-    keys["intermediate_size"] = std::to_string(any(1, 50));
+    keys["intermediate_size"] = std::to_string(family == "gpt_oss" ? 32 * any(1, 12) : any(1, 50));
     keys["moe_intermediate_size"] = std::to_string(any(1, 50));
     const std::string experts = std::to_string(any(3, 11));
     keys["num_experts"] = keys["num_local_experts"] = experts;
@@ -80,6 +80,8 @@ TEST_CASE("over tp every element of a split tensor is held once, of a whole one 
                 switch (tensor.role) {
                     case TensorRole::k_proj:
                     case TensorRole::v_proj:
+                    case TensorRole::k_bias:
+                    case TensorRole::v_bias:
                         // Ranks whose q heads read the same kv head each hold it.
                         CHECK(std::all_of(counts.begin(), counts.end(),
                                           [&](int count) { return count >= 1 && count <= tp; }));
@@ -90,6 +92,7 @@ TEST_CASE("over tp every element of a split tensor is held once, of a whole one 
                         CHECK(all_equal_to(counts, tensor.expert >= 0 ? tp : 1));
                         break;
                     case TensorRole::q_proj:
+                    case TensorRole::q_bias:
                     case TensorRole::o_proj:
                     case TensorRole::lm_head:
                         CHECK(all_equal_to(counts, 1));
@@ -105,13 +108,20 @@ TEST_CASE("over tp every element of a split tensor is held once, of a whole one 
 TEST_CASE("over ep and etp every element of every expert is held once") {
     std::mt19937 random(4);
     for (int trial = 0; trial < 12; ++trial) {
-        const ModelPlan plan = random_plan(random, trial % 2 == 0 ? "mixtral" : "qwen3_moe");
+        const char* families[] = {"mixtral", "qwen3_moe", "gpt_oss"};
+        const ModelPlan plan = random_plan(random, families[trial % 3]);
         for (const int ep : {1, 2, 3, 4, 5, 8, 13}) {
             for (const int etp : {1, 2, 4, 8}) {
                 const std::vector<LayoutShare> shares = expert_shares(ep, etp);
                 for (const TensorSpec& tensor : tensor_list(plan)) {
                     if (tensor.expert < 0) continue;
                     INFO(tensor.name << ", ep " << ep << ", etp " << etp);
+                    if (tensor.role == TensorRole::down_bias) {  // whole beside each part of its matrix
+                        const std::vector<int> counts = cover_count(plan, tensor, shares);
+                        CHECK(all_equal_to(counts, counts[0]));
+                        CHECK((counts[0] >= 1 && counts[0] <= etp));
+                        continue;
+                    }
                     CHECK(all_equal_to(cover_count(plan, tensor, shares), 1));
                 }
                 for (int expert = 0; expert < plan.moe.experts; ++expert) {
