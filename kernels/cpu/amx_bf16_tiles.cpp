@@ -52,13 +52,14 @@ void run_tile_product(const ProductJob& job, int x_rows, std::byte* scratch, con
     const int last = last_pairs(spec);
     if (last < 0) return run_product<Vec16, EmulatedTiles16<Vec16>>(job, stream, finish);
     const Bf16Rows x = round_rows(job.x, x_rows, spec, scratch, stream);
-    for_product_tasks(job, kTileRows, stream, [&](const ProductTask& task, const FetchAhead& next) {
-        const PanelBlock block = panel_block(job, task);
-        run_task(job, task, next, kPassRows, finish,
-                 [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {
-                     tile_task(part, x, block, last, begin, end, ahead);
-                 });
-    });
+    for_product_tasks(
+        job, kTileRows, panel_bytes(decoded_spec(spec)), stream, [&](const ProductTask& task, const FetchAhead& next) {
+            const PanelBlock block = panel_block(job, task);
+            run_task(job, task, next, kPassRows, finish,
+                     [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {
+                         tile_task(part, x, block, last, begin, end, ahead);
+                     });
+        });
 }
 
 void plain_product(const WeightMatrix& weight, int rows, const float* x, float* out, std::int64_t out_stride,

@@ -53,14 +53,14 @@ void run_tile_product(const ProductJob& job, int x_rows, std::byte* scratch, con
     const MatrixSpec& spec = job.weight[0].spec;
     const CodeTiles x = quantise_tile_rows(job.x, x_rows, spec, scratch, stream);
     const int tail = tail_codes(spec);
-    for_product_tasks(job, kTileRows, stream, [&](const ProductTask& task, const FetchAhead& next) {
-        PanelBlock block = panel_block(job, task);
-        if (spec.dtype == DType::mxfp4_int8) decode_panels<Dot16>(spec, x.decoded, block);
-        run_task(job, task, next, kFinishRowsMax, finish,
-                 [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {
-                     amx_task(part, x, block, tail, begin, end, ahead);
-                 });
-    });
+    for_product_tasks(job, kTileRows, panel_bytes(decoded_spec(spec)), stream,
+                      [&](const ProductTask& task, const FetchAhead& next) {
+                          PanelBlock block = panel_block(job, task);
+                          if (spec.dtype == DType::mxfp4_int8) decode_panels<Dot16>(spec, x.decoded, block);
+                          run_task(job, task, next, kFinishRowsMax, finish,
+                                   [&](const ProductJob& part, std::int64_t begin, std::int64_t end,
+                                       const FetchAhead& ahead) { amx_task(part, x, block, tail, begin, end, ahead); });
+                      });
 }
 
 void qkv_op(const QkvArgs& args, const Stream& stream) {

@@ -1,6 +1,6 @@
 // Plain products of argosy beside those of oneDNN: in one process, turn by turn, out = x * weights with f32 results.
 //
-//   argosy_onednn_bench [--threads N] [--rounds N]
+//   argosy_onednn_bench [--threads N] [--rounds N] [--numerics NAME] [--rows M]
 //
 // Weights stand as each library wants them. Argosy takes f32 rows and rounds or quantises them within its time, with a
 // scale per block of 128 columns for int8; oneDNN is given rows that are bf16 or int8 already, and one scale.
@@ -154,8 +154,16 @@ void compare(const Kind& kind, const Shape& shape, int threads, int rounds, doub
 int run(int argc, char** argv) {
     int threads = 1;
     int rounds = 5;
+    int rows_wanted = 0;
+    std::string_view numerics;
     for (int i = 1; i + 1 < argc; i += 2) {
-        int& value = std::string_view(argv[i]) == "--rounds" ? rounds : threads;
+        if (std::string_view(argv[i]) == "--numerics") {
+            numerics = argv[i + 1];
+            continue;
+        }
+        int& value = std::string_view(argv[i]) == "--rounds" ? rounds
+                     : std::string_view(argv[i]) == "--rows" ? rows_wanted
+                                                             : threads;
         value = std::max(1, std::atoi(argv[i + 1]));
     }
     omp_set_num_threads(threads);
@@ -165,9 +173,11 @@ int run(int argc, char** argv) {
         "to oneDNN's\n",
         threads, rounds);
     for (const Kind& kind : kKinds) {
+        if (!numerics.empty() && numerics != kind.numerics) continue;
         const double limit =
             arithmetic_gops(kind.arithmetic, select_backend("cpu", "auto", kind.numerics).name, threads);
         for (const std::int64_t rows : {64, 256, 2048}) {
+            if (rows_wanted > 0 && rows_wanted != rows) continue;
             for (const auto& [n, k] : {std::pair<std::int64_t, std::int64_t>{1536, 1024}, {1024, 512}, {4096, 4096}})
                 compare(kind, {rows, n, k}, threads, rounds, limit);
         }

@@ -108,21 +108,23 @@ template <class V, class D, class Finish = NoFinish>
 static void run_int8_product(const ProductJob& job, const Int8Rows& x, const Stream& stream,
                              const Finish& finish = {}) {
     const MatrixSpec& spec = job.weight[0].spec;
-    for_product_tasks(job, D::kTileRows, stream, [&](const ProductTask& task, const FetchAhead& next) {
-        PanelBlock block = panel_block(job, task);
-        bool few = false;
-        if constexpr (requires { D::kFewRows; }) few = task.row_end - task.row_begin <= D::kFewRows;
-        const bool mxfp4 = spec.dtype == DType::mxfp4_int8;
-        if (mxfp4 && !few) decode_panels<D>(spec, x.decoded, block);
-        run_task(job, task, next, finish_rows(D::kTileRows), finish,
-                 [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {
-                     if constexpr (requires { D::kFewRows; }) {
-                         if (mxfp4 && few)
-                             return D::few_rows_task(part, x, block, begin, static_cast<int>(end - begin));
-                     }
-                     int8_product_task<V, D>(part, x, block, begin, end, ahead);
-                 });
-    });
+    for_product_tasks(
+        job, D::kTileRows, panel_bytes(decoded_spec(spec)), stream,
+        [&](const ProductTask& task, const FetchAhead& next) {
+            PanelBlock block = panel_block(job, task);
+            bool few = false;
+            if constexpr (requires { D::kFewRows; }) few = task.row_end - task.row_begin <= D::kFewRows;
+            const bool mxfp4 = spec.dtype == DType::mxfp4_int8;
+            if (mxfp4 && !few) decode_panels<D>(spec, x.decoded, block);
+            run_task(job, task, next, finish_rows(D::kTileRows), finish,
+                     [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {
+                         if constexpr (requires { D::kFewRows; }) {
+                             if (mxfp4 && few)
+                                 return D::few_rows_task(part, x, block, begin, static_cast<int>(end - begin));
+                         }
+                         int8_product_task<V, D>(part, x, block, begin, end, ahead);
+                     });
+        });
 }
 
 }  // namespace argosy

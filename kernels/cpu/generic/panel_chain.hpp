@@ -74,6 +74,10 @@ ARGOSY_INLINE void start_next_range(FetchAhead& ahead) {
     if (ahead.next == nullptr) ahead.lines = 0;
 }
 
+// Panels come from the second-level cache; tiles with enough arithmetic for it ask for what they read so far ahead.
+inline constexpr std::int64_t kPanelAheadBytes = 1024;
+inline constexpr int kPanelAheadTile = 16;  // rows x panels
+
 // acc[r][p] = fma(x[r][k], w[p], acc[r][p]) for one k.
 template <class V, int kRows, int kPanels>
 [[gnu::always_inline]] static inline void chain_step(V (&acc)[kRows][kPanels], const V (&w)[kPanels], const float* x) {
@@ -140,7 +144,13 @@ template <class V, class Weights, int kRows, int kPanels>
 #pragma GCC unroll 2
         for (int step = 0; step < kChainBlock; step += 2) {
 #pragma GCC unroll 8
-            for (int p = 0; p < kPanels; ++p) w[p] = Weights::template even<V>(pair[p]);
+            for (int p = 0; p < kPanels; ++p) {
+                if (kRows * kPanels >= kPanelAheadTile) {
+                    for (std::int64_t line = 0; line < Weights::kPairBytes; line += 64)
+                        __builtin_prefetch(pair[p] + kPanelAheadBytes + line, 0, 3);
+                }
+                w[p] = Weights::template even<V>(pair[p]);
+            }
             chain_step<V, kRows, kPanels>(acc, w, x + step);
 #pragma GCC unroll 8
             for (int p = 0; p < kPanels; ++p) w[p] = Weights::template odd<V>(pair[p]);

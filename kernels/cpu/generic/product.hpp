@@ -30,7 +30,9 @@ ARGOSY_INLINE int row_blocks(std::int64_t tasks, std::int64_t group_rows, int th
     return blocks > 1 ? static_cast<int>(blocks) : 1;
 }
 
-ARGOSY_INLINE ProductCut product_cut(const ProductJob& job, std::int64_t rows, int threads, int tile_rows) {
+// `cached`: bytes of a panel that must stay in the second-level cache, as many as its block has panels.
+ARGOSY_INLINE ProductCut product_cut(const ProductJob& job, std::int64_t rows, int threads, int tile_rows,
+                                     std::int64_t cached) {
     constexpr std::int64_t kCachedBytes = 768 * 1024;
     const MatrixSpec& spec = job.weight[0].spec;
     const int groups = job.groups;
@@ -38,10 +40,13 @@ ARGOSY_INLINE ProductCut product_cut(const ProductJob& job, std::int64_t rows, i
     const int per_panel = job.up != nullptr ? 2 : 1;
     std::int64_t block = kSlotsMax / per_panel;
     const bool decoded = spec.dtype == DType::mxfp4_int8;  // into this thread's cache, whatever the rows
-    const std::int64_t fitting = kCachedBytes / (panel_bytes(decoded_spec(spec)) * per_panel + 1);
+    const std::int64_t fitting = kCachedBytes / (cached * per_panel + 1);
     if ((decoded || rows > tile_rows * groups) && block > fitting) block = fitting;
     if (threads > 1) {
-        const std::int64_t spread = panels * groups / (4 * threads);  // enough tasks for all threads to end together
+        const std::int64_t parts =
+            rows / (static_cast<std::int64_t>(groups) * 4 * tile_rows);  // that rows can be cut in
+        const std::int64_t spread =
+            panels * groups * (parts > 1 ? parts : 1) / (4 * threads);  // enough tasks for all threads to end together
         if (block > spread) block = spread;
     }
     const std::int64_t least = (rows <= 2 * groups   ? 8
@@ -49,11 +54,16 @@ ARGOSY_INLINE ProductCut product_cut(const ProductJob& job, std::int64_t rows, i
                                                      : 2) /
                                per_panel;  // a full register tile
     if (block < least) block = least;
-    const auto whole = [&](std::int64_t n) { return (n + job.panel_unit - 1) / job.panel_unit * job.panel_unit; };
-    if (whole(block) > kSlotsMax / per_panel) block = kSlotsMax / per_panel / job.panel_unit * job.panel_unit;
+    // Tiles take two panels at least, so an odd one would be alone.
+    const int unit = job.panel_unit * per_panel % 2 == 0 ? job.panel_unit : 2 * job.panel_unit;
+    const auto whole = [&](std::int64_t n) { return (n + unit - 1) / unit * unit; };
+    if (whole(block) > kSlotsMax / per_panel) block = kSlotsMax / per_panel / unit * unit;
     block = whole(block);
     ProductCut cut;
     cut.panel_blocks = (panels + block - 1) / block;
+    // One matrix: as many blocks as leave no thread without one in the end.
+    if (groups == 1 && panels >= 4 * unit * threads)
+        cut.panel_blocks = (cut.panel_blocks + threads - 1) / threads * threads;
     block = whole((panels + cut.panel_blocks - 1) / cut.panel_blocks);
     cut.panels_per_block = static_cast<int>(block);
     cut.panel_blocks = (panels + block - 1) / block;
@@ -116,12 +126,14 @@ ARGOSY_INLINE FetchAhead panels_to_fetch(const ProductJob& job, const ProductTas
     return ahead;
 }
 
-// Calls body(task, ahead) for every task that has rows; ahead: the panels that the same thread works on next.
+// Calls body(task, ahead) for every task that has rows; cached as in product_cut; ahead: the panels that the same
+// thread works on next.
 template <class Body>
-static void for_product_tasks(const ProductJob& job, int tile_rows, const Stream& stream, const Body& body) {
+static void for_product_tasks(const ProductJob& job, int tile_rows, std::int64_t cached, const Stream& stream,
+                              const Body& body) {
     const std::int64_t rows = job.group_begin[job.groups] - job.group_begin[0];
     if (rows == 0 || job.weight[0].spec.n == 0) return;
-    const ProductCut cut = product_cut(job, rows, stream.threads, tile_rows);
+    const ProductCut cut = product_cut(job, rows, stream.threads, tile_rows, cached);
     const std::int64_t tasks = job.groups * cut.panel_blocks * cut.row_blocks;
     parallel_tasks_ahead(stream, tasks, [&](std::int64_t index, std::int64_t next) {
         const ProductTask task = product_task_at(job, cut, index);
@@ -197,7 +209,10 @@ static void run_task(const ProductJob& job, const ProductTask& task, const Fetch
 template <class V, class Pairs = void, class Finish = NoFinish>
 static void run_product(const ProductJob& job, const Stream& stream, const Finish& finish = {}) {
     const MatrixSpec& spec = job.weight[0].spec;
-    for_product_tasks(job, V::kTileRows, stream, [&](const ProductTask& task, const FetchAhead& next) {
+    using Weights = std::conditional_t<std::is_void_v<Pairs>, PanelF32, PanelPairs<Pairs>>;
+    const std::int64_t run = kColumnsBytes / (Weights::kBlockFloats * 4) / V::kTileRows * kChainBlock;
+    const std::int64_t cached = panel_part_bytes(spec.dtype, run < spec.k ? run : spec.k);
+    for_product_tasks(job, V::kTileRows, cached, stream, [&](const ProductTask& task, const FetchAhead& next) {
         const PanelBlock block = panel_block(job, task);
         run_task(job, task, next, finish_rows(V::kTileRows), finish,
                  [&](const ProductJob& part, std::int64_t begin, std::int64_t end, const FetchAhead& ahead) {

@@ -1,8 +1,8 @@
 // One task of a product: some rows of a group times a block of panels, for plain products, leaf projections (rule R2)
 // and gate-up pairs.
 //
-// The panels fit the second-level cache and stay there while all row tiles pass; a row tile's columns of x are copied,
-// run by run, once for all panels.
+// A few tiles of rows walk over K together, run by run. Of a run, the panels' part stays in the second-level cache
+// while all of these tiles pass, and a tile's columns of x are copied once for all panels.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +31,11 @@ struct ProductJob {
     float swiglu_limit = 0;                 // > 0: clamped_swiglu_lanes instead of silu
 };
 
-inline constexpr int kSlotsMax = 32;  // panels of one task
-inline constexpr int kRowsMax = 16;   // rows of any lane type's tile
-inline constexpr int kColumnsBytes =
-    16384;  // copied columns of x of one row tile; panels stream beside them through the first-level cache
-inline constexpr int kFetchRows = 6;  // of a tile, from which on weights are fetched ahead
+inline constexpr int kSlotsMax = 32;         // panels of one task
+inline constexpr int kRowsMax = 16;          // rows of any lane type's tile
+inline constexpr int kColumnsBytes = 32768;  // copied columns of x of one row tile; panels stream beside them
+inline constexpr int kTilesTogether = 5;     // of rows
+inline constexpr int kFetchRows = 6;         // of a tile, from which on weights are fetched ahead
 
 // What a task works on: `slots` panels of a group, gate and up panels alternating where there are both.
 struct PanelBlock {
@@ -114,40 +114,63 @@ ARGOSY_INLINE int tile_slots(const PanelBlock& block, int slot) {
     return block.slots - slot < kTilePanelsMax ? block.slots - slot : kTilePanelsMax;
 }
 
-// Rows [row, row + rows) of a task's panels. stacks is [slots][kStackDepth][rows][16], in groups as chain_tile takes
-// them.
+// Some adjacent tiles of rows of a task, which pass together over K: what a run needs of the panels stays in the
+// second-level cache for all of them, and a block may have more panels than would fit it whole.
+struct RowTiles {
+    std::int64_t row[kTilesTogether];
+    int rows[kTilesTogether];
+    int count = 0;
+};
+
+// What waits of one tile's chains: [slots][kStackDepth][rows][16], in groups as chain_tile takes them.
+inline constexpr std::int64_t kTileStackFloats = std::int64_t{kSlotsMax} * kStackDepth * kRowsMax * kPanelOutputs;
+
+// One run of K for one tile of rows, whose columns of x stand copied; `last`: its outputs are then whole.
 template <class V, class Weights>
-static void product_tile(const ProductJob& job, const MatrixSpec& spec, const PanelBlock& block, std::int64_t row,
-                         int rows, float* stacks, FetchAhead& ahead) {
-    alignas(64) float columns[kColumnsBytes / sizeof(float)];
-    const float* x_row[kRowsMax];
-    for (int r = 0; r < rows; ++r) {
-        x_row[r] = job.x + (job.row_index != nullptr ? job.row_index[row + r] : row + r) * spec.k;
-    }
+static void run_panels(const ProductJob& job, const MatrixSpec& spec, const PanelBlock& block, const ChainRun& run,
+                       bool last, std::int64_t row, int rows, const float* columns, float* stacks, FetchAhead& ahead) {
     const int step = job.up != nullptr ? 2 : 1;
+    const float* values[kSlotsMax];
+    int stored = 0;
+    for (int slot = 0; slot < block.slots;) {
+        float* stack = stacks + static_cast<std::int64_t>(slot) * kStackDepth * rows * 16;
+        if (run.k_begin == 0) put_bias<V>(job, block, slot, tile_slots(block, slot), rows, stack);
+        const int taken = chain_panels<V, Weights, V::kTileRows>(rows, run, columns, block.panel + slot,
+                                                                 block.slots - slot, stack, ahead);
+        for (int p = 0; p < taken; ++p) values[slot + p] = stack + static_cast<std::int64_t>(p) * rows * 16;
+        slot += taken;
+        if (!last) continue;
+        for (; stored + step <= slot; stored += step) {
+            const std::int64_t output = block.first_output + stored / step * kPanelOutputs;
+            const std::int64_t width = spec.n - output;
+            store_panel<V>(job, output, width < kPanelOutputs ? static_cast<int>(width) : kPanelOutputs, row, rows,
+                           values[stored], step == 2 ? values[stored + 1] : nullptr);
+        }
+    }
+}
+
+// stacks: kTileStackFloats for each tile.
+template <class V, class Weights>
+static void product_tiles(const ProductJob& job, const MatrixSpec& spec, const PanelBlock& block, const RowTiles& tiles,
+                          float* stacks, FetchAhead& ahead) {
+    alignas(64) float columns[kColumnsBytes / sizeof(float)];
     constexpr std::int64_t kUnit = Weights::kTiles ? kTileColumns : kChainBlock;  // a leaf is cut at multiples of it
     constexpr std::int64_t kUnitBytes = kUnit / kChainBlock * Weights::kBlockFloats * sizeof(float);
-    const std::int64_t run_blocks = kColumnsBytes / kUnitBytes / rows;
+    int most_rows = 1;
+    for (int t = 0; t < tiles.count; ++t) most_rows = tiles.rows[t] > most_rows ? tiles.rows[t] : most_rows;
+    const std::int64_t run_blocks = kColumnsBytes / kUnitBytes / most_rows;
     LeafWalk walk{.from_bias = has_bias(block)};
     ChainRun run;
     while (next_run(walk, spec, run_blocks, run, kUnit)) {
-        copy_columns<V, Weights>(run, x_row, rows, columns);
-        const float* values[kSlotsMax];
-        int stored = 0;
-        for (int slot = 0; slot < block.slots;) {
-            float* stack = stacks + static_cast<std::int64_t>(slot) * kStackDepth * rows * 16;
-            if (run.k_begin == 0) put_bias<V>(job, block, slot, tile_slots(block, slot), rows, stack);
-            const int taken = chain_panels<V, Weights, V::kTileRows>(rows, run, columns, block.panel + slot,
-                                                                     block.slots - slot, stack, ahead);
-            for (int p = 0; p < taken; ++p) values[slot + p] = stack + static_cast<std::int64_t>(p) * rows * 16;
-            slot += taken;
-            if (walk.k < spec.k) continue;
-            for (; stored + step <= slot; stored += step) {
-                const std::int64_t output = block.first_output + stored / step * kPanelOutputs;
-                const std::int64_t width = spec.n - output;
-                store_panel<V>(job, output, width < kPanelOutputs ? static_cast<int>(width) : kPanelOutputs, row, rows,
-                               values[stored], step == 2 ? values[stored + 1] : nullptr);
+        for (int t = 0; t < tiles.count; ++t) {
+            const float* x_row[kRowsMax];
+            for (int r = 0; r < tiles.rows[t]; ++r) {
+                const std::int64_t row = tiles.row[t] + r;
+                x_row[r] = job.x + (job.row_index != nullptr ? job.row_index[row] : row) * spec.k;
             }
+            copy_columns<V, Weights>(run, x_row, tiles.rows[t], columns);
+            run_panels<V, Weights>(job, spec, block, run, walk.k == spec.k, tiles.row[t], tiles.rows[t], columns,
+                                   stacks + t * kTileStackFloats, ahead);
         }
     }
 }
@@ -168,15 +191,19 @@ template <class V, class Weights>
 [[gnu::noinline]] static void product_task(const ProductJob& job, const MatrixSpec& spec, const PanelBlock& block,
                                            std::int64_t row_begin, std::int64_t row_end, FetchAhead ahead) {
     static_assert(V::kTileRows <= kRowsMax);
-    alignas(64) float stacks[kSlotsMax * kStackDepth * kRowsMax * 16];
+    alignas(64) float stacks[kTilesTogether * kTileStackFloats];
     // Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
     const std::int64_t all = row_end - row_begin;
     const std::int64_t tiles = (all + V::kTileRows - 1) / V::kTileRows;
     spread_fetch<V>(ahead, spec, block.slots, all, tiles);
-    for (std::int64_t t = 0; t < tiles; ++t) {
-        const std::int64_t row = row_begin + all * t / tiles;
-        const int rows = static_cast<int>(row_begin + all * (t + 1) / tiles - row);
-        product_tile<V, Weights>(job, spec, block, row, rows, stacks, ahead);
+    for (std::int64_t first = 0; first < tiles; first += kTilesTogether) {
+        RowTiles together;
+        for (std::int64_t t = first; t < tiles && together.count < kTilesTogether; ++t, ++together.count) {
+            const std::int64_t row = row_begin + all * t / tiles;
+            together.row[together.count] = row;
+            together.rows[together.count] = static_cast<int>(row_begin + all * (t + 1) / tiles - row);
+        }
+        product_tiles<V, Weights>(job, spec, block, together, stacks, ahead);
     }
 }
 

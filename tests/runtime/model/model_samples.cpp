@@ -93,8 +93,10 @@ std::vector<FileTensor> layout_of(const std::vector<TensorSpec>& tensors, const 
         if (tensor.experts > 0 && tensor.expert > 0) continue;  // all experts' stand in one
         std::vector<std::int64_t> shape = tensor.shape;
         if (tensor.experts > 0) {
-            shape = {tensor.experts};
-            shape.insert(shape.end(), tensor.shape.rbegin(), tensor.shape.rend());
+            shape.clear();
+            for (const std::int64_t extent : {std::int64_t{tensor.experts}, tensor.shape.back()})
+                shape.push_back(extent);
+            if (tensor.shape.size() == 2) shape.push_back(tensor.shape[0]);
         }
         std::int64_t bytes = bytes_per_element;
         for (const std::int64_t extent : shape) bytes *= extent;
