@@ -18,10 +18,6 @@ void add_product(OpWork& work, const MatrixSpec& spec, std::int64_t rows) {
     work.f32 = false;
 }
 
-std::int64_t kv_token_bytes(const KvSpec& spec) {
-    return 2 * std::int64_t{spec.kv_heads} * kv_vector_bytes(spec.dtype, spec.head_dim);
-}
-
 // Keys that the rows of a span see, all together.
 std::int64_t seen_keys(const AttentionSpan& span, int window) {
     std::int64_t pairs = 0;
@@ -39,8 +35,9 @@ std::int64_t rows_of_group(const std::int32_t* group_begin, int group) {
 }  // namespace
 
 std::string_view name_of(Kernel kernel) {
-    constexpr std::string_view kNames[] = {"embed", "rms norm", "qkv",     "attention", "leaf projection", "leaf join",
-                                           "route", "gate-up",  "combine", "logits",    "sample"};
+    constexpr std::string_view kNames[] = {"embed",     "rms norm",        "qkv",       "latent",
+                                           "attention", "leaf projection", "leaf join", "route",
+                                           "gate-up",   "combine",         "logits",    "sample"};
     static_assert(std::size(kNames) == kKernelCount);
     return kNames[static_cast<std::size_t>(kernel)];
 }
@@ -60,12 +57,17 @@ OpWork work_of(const QkvArgs& args) {
     return work;
 }
 
+OpWork work_of(const LatentArgs& args) {
+    return {.kernel = Kernel::latent, .rows = args.rows, .bytes = args.rows * kv_token_bytes(args.kv.spec)};
+}
+
 OpWork work_of(const AttentionArgs& args) {
     OpWork work{.kernel = Kernel::attention, .f32 = args.kv.spec.dtype != DType::int8};
     for (int s = 0; s < args.spans; ++s) {
         const AttentionSpan& span = args.span[s];
         work.rows += span.rows;
-        work.operations += 4 * seen_keys(span, args.window) * args.q_heads * args.head_dim;
+        work.operations +=
+            2 * seen_keys(span, args.window) * args.q_heads * (args.head_dim + kv_value_dim(args.kv.spec));
         std::int64_t own = std::int64_t{span.first_position} + span.rows;
         if (args.window > 0 && own > args.window + span.rows - 1) own = args.window + span.rows - 1;
         if (args.window == 0) own -= std::int64_t{span.shared_blocks} * kKvBlockTokens;

@@ -16,6 +16,7 @@ enum class Kernel : std::uint8_t {
     embed,
     rms_norm,
     qkv,
+    latent,
     attention,
     leaf_projection,
     leaf_join,
@@ -42,6 +43,7 @@ OpWork work_of(const RmsNormArgs& args);
 // Example: 3 rows, hidden 64, 4 + 2 * 2 heads of 16: 2 * 3 * 64 * 128 operations; in bf16 2 * 64 * 128 bytes of weights
 // and 3 * 2 * 2 * 16 * 2 bytes of K and V.
 OpWork work_of(const QkvArgs& args);
+OpWork work_of(const LatentArgs& args);
 // A row at position p has p + 1 scores; K and V of a span are read once.
 OpWork work_of(const AttentionArgs& args);
 OpWork work_of(const LeafProjectionArgs& args);

@@ -55,13 +55,23 @@ struct KvSpec {
     int kv_heads = 0;  // heads that this rank holds
     int head_dim = 0;
     DType dtype = DType::bf16;  // bf16, f32, or where products are of int8 that: codes with a scale per vector (R13)
+    int latent_dim =
+        0;  // > 0: a head's token has one vector, of bf16 or f32, whose first so many elements are its value
     bool operator==(const KvSpec&) const = default;
 };
+
+// Elements of a value.
+inline int kv_value_dim(const KvSpec& spec) { return spec.latent_dim > 0 ? spec.latent_dim : spec.head_dim; }
 
 // Bytes that one token's key or value of one head holds, without what a backend pads.
 inline std::int64_t kv_vector_bytes(DType dtype, std::int64_t head_dim) {
     if (dtype == DType::int8) return head_dim + static_cast<std::int64_t>(sizeof(float));
     return head_dim * static_cast<std::int64_t>(size_of(dtype));
+}
+
+// Bytes of what one token leaves in a layer's cache.
+inline std::int64_t kv_token_bytes(const KvSpec& spec) {
+    return (spec.latent_dim > 0 ? 1 : 2) * spec.kv_heads * kv_vector_bytes(spec.dtype, spec.head_dim);
 }
 
 // One layer of the pool: block b of this layer begins at base + b * block_stride_bytes. What stands inside is the
@@ -133,6 +143,30 @@ struct QkvArgs {
     std::byte* scratch = nullptr;  // product_scratch_bytes(weight.spec, rows, threads)
 };
 
+// Latent attention (DeepSeek-AI 2024, "DeepSeek-V2", multi-head latent attention), in its absorbed form: what stands
+// between the products that make queries and latents and those that turn queries into the latents' space.
+// Of every row: the latent normed, its rotary part turned, both stored as one vector of the KV layer; of every head the
+// part of q without position to q_nope, the rotary part turned to the end of q_latent. Pairs (2i, 2i + 1) turn together
+// and then stand as halves.
+struct LatentArgs {
+    int rows = 0;
+    int q_heads = 0;  // of this rank
+    int nope_dim = 0;
+    int rotary_dim = 0;
+    int latent_dim = 0;
+    const float* q = nullptr;       // [rows, q_heads * (nope_dim + rotary_dim)]
+    const float* latent = nullptr;  // [rows, latent_dim + rotary_dim]
+    const float* norm = nullptr;    // [latent_dim]
+    float norm_eps = 0;
+    const float* rope_cos = nullptr;         // [positions, rotary_dim / 2]
+    const float* rope_sin = nullptr;         // [positions, rotary_dim / 2]
+    const std::int32_t* position = nullptr;  // [rows]
+    const std::int64_t* kv_slot = nullptr;   // [rows], as in QkvArgs
+    KvLayer kv;                              // of one head, head_dim = latent_dim + rotary_dim
+    float* q_nope = nullptr;                 // [q_heads, rows, nope_dim]
+    float* q_latent = nullptr;               // [q_heads, rows, latent_dim + rotary_dim], of which the end is written
+};
+
 // Adjacent rows of one sequence: row i of the span stands at position p = first_position + i and sees keys 0 .. p, or
 // of these the last `window`.
 struct AttentionSpan {
@@ -154,19 +188,23 @@ struct AttentionArgs {
     const float* q = nullptr;     // [rows, q_heads * head_dim]
     KvLayer kv;                   // query head h reads kv head h / (q_heads / kv_heads) unless q_to_kv is given
     const std::int32_t* q_to_kv = nullptr;  // [q_heads] local kv head of each local query head
-    float* out = nullptr;                   // [rows, q_heads * head_dim]
+    float* out = nullptr;                   // [rows, q_heads * kv_value_dim(kv.spec)]
+    int rows_by_head = 0;                   // > 0: q and out stand head by head, [q_heads, rows_by_head, ...]
 };
 
 // Row-parallel products (attention output, dense and expert down projections), by group. Output: this rank's leaves
-// joined. A bias is where the chains of the first leaf of all that is present start; the rank that holds it brings it.
+// joined; with cut.count == 0 the whole product. A bias is where the chains of the first leaf of all that is present
+// start; the rank that holds it brings it.
 struct LeafProjectionArgs {
     int groups = 0;
     const std::int32_t* group_begin = nullptr;  // [groups + 1]: group g has rows [group_begin[g], group_begin[g+1])
-    const WeightMatrix* weight = nullptr;  // [groups], all of one spec, cut.count > 0 with at least one leaf present
-    const float* x = nullptr;              // [rows, k]
-    float* out = nullptr;                  // [rows, n]
-    std::byte* scratch = nullptr;          // product_scratch_bytes(weight->spec, rows, threads)
-    const float* const* bias = nullptr;    // [groups] of [n], or null
+    const WeightMatrix* weight = nullptr;       // [groups], all of one spec; of leaves at least one is present
+    const float* x = nullptr;                   // [rows, k]
+    float* out = nullptr;                       // [rows, n]
+    std::byte* scratch = nullptr;               // product_scratch_bytes(weight->spec, rows, threads)
+    const float* const* bias = nullptr;         // [groups] of [n], or null
+    std::int64_t out_stride = 0;                // floats from row to row; 0: n
+    std::int64_t out_group = 0;                 // from group to group; 0: a group's rows follow those of the one before
 };
 
 // out = residual + the tree over the ranks' subtrees ((01)(23))((45)(67)), absent ones passed by. With nothing present
@@ -318,6 +356,7 @@ struct Ops {
     void (*embed)(const EmbedArgs&, const Stream&);
     void (*rms_norm)(const RmsNormArgs&, const Stream&);
     void (*qkv)(const QkvArgs&, const Stream&);
+    void (*latent)(const LatentArgs&, const Stream&);
     void (*attention)(const AttentionArgs&, const Stream&);
     void (*leaf_projection)(const LeafProjectionArgs&, const Stream&);
     void (*leaf_join)(const LeafJoinArgs&, const Stream&);

@@ -66,8 +66,14 @@ std::int64_t attention_buffer_floats(const FitQuestion& question, const RankLayo
     const std::int64_t q = q_heads_of(plan, tp_rank, layout.tp).count();
     const std::int64_t kv = kv_heads_of(plan, tp_rank, layout.tp).count();
     const std::int64_t own = (rows + layout.tp - 1) / layout.tp;
-    const std::int64_t heads = rows * (3 * q + 2 * kv) * plan.attention.head_dim;  // qkv, q, attended
-    return heads + 2 * rows * plan.hidden + own * plan.hidden * layout.tp +        // normed, projected; stream, sums
+    const AttentionPlan& attention = plan.attention;
+    const LatentPlan& latent = attention.latent;
+    const std::int64_t heads = attention.over_latents()
+                                   ? rows * (latent.q_rank + attention.cached_dim() +
+                                             q * (attention.head_dim + latent.nope_dim + attention.cached_dim() +
+                                                  latent.kv_rank + latent.value_dim))
+                                   : rows * (3 * q + 2 * kv) * attention.head_dim;  // qkv, q, attended
+    return heads + 2 * rows * plan.hidden + own * plan.hidden * layout.tp +         // normed, projected; stream, sums
            code_floats(question, rows, std::max<std::int64_t>(plan.hidden, q * plan.attention.head_dim));
 }
 

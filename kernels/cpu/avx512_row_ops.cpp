@@ -1,4 +1,5 @@
-// The AVX-512 row ops: embedding, norm, leaf join, combine.
+// The AVX-512 row ops: embedding, norm, leaf join, combine, latents.
+#include "kernels/cpu/generic/latent.hpp"
 #include "kernels/cpu/generic/row_ops.hpp"
 #include "kernels/cpu/isa_parts.hpp"
 #include "kernels/cpu/vec16_avx512.hpp"
@@ -10,6 +11,7 @@ void add_row_ops(Ops& ops) {
     ops.rms_norm = rms_norm_op<Vec16>;
     ops.leaf_join = leaf_join_op<Vec16>;
     ops.combine = combine_op<Vec16>;
+    ops.latent = latent_op<Vec16>;
 }
 
 }  // namespace argosy::cpu_avx512

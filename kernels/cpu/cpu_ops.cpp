@@ -24,6 +24,10 @@ std::size_t kv_block_bytes(const KvSpec& spec) {
         fail(ErrorKind::input, "the model's heads have {} dimensions; attention on the CPU holds at most {}.",
              spec.head_dim, kHeadDimMax);
     }
+    if (spec.latent_dim > 0 && spec.dtype == DType::int8) {
+        fail(ErrorKind::input,
+             "latents cannot be kept as int8; give --kv-dtype bf16 or f32 for a model with latent attention.");
+    }
     return static_cast<std::size_t>(kv_bytes(spec));
 }
 

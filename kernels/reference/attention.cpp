@@ -35,18 +35,29 @@ std::int64_t slot_of(const Query& query, int key) {
     return std::int64_t{query.blocks[key / kKvBlockTokens]} * kKvBlockTokens + key % kKvBlockTokens;
 }
 
+// q . k: a chain, or over latents the row sum of rule R6.
+float dot_key(const Query& query, const std::byte* k) {
+    const KvSpec& spec = query.kv->spec;
+    if (spec.latent_dim > 0) {
+        RowSum sum;
+        for (int d = 0; d < spec.head_dim; ++d) sum.add_product(d, query.q[d], load(k, spec.dtype, d));
+        return sum.join();
+    }
+    float sum = 0;
+    for (int d = 0; d < spec.head_dim; ++d) sum = fma_f32(query.q[d], load(k, spec.dtype, d), sum);
+    return sum;
+}
+
 // Keys [begin, end) of one segment.
 Partial attend_segment(const Query& query, int begin, int end) {
-    const int dim = query.kv->spec.head_dim;
+    const int dim = kv_value_dim(query.kv->spec);
     const DType dtype = query.kv->spec.dtype;
     float p[kSegmentKeys];
     Partial part;
     part.m = -__builtin_inff();
     for (int key = begin; key < end; ++key) {
         const std::byte* k = kv_vector(*query.kv, slot_of(query, key), 0, query.kv_head);
-        float sum = 0;
-        for (int d = 0; d < dim; ++d) sum = fma_f32(query.q[d], load(k, dtype, d), sum);
-        p[key - begin] = sum * query.scale;
+        p[key - begin] = dot_key(query, k) * query.scale;
         part.m = vmax(p[key - begin], part.m);
     }
     RowSum sum;
@@ -127,15 +138,17 @@ void merge(Partial& whole, const Partial& next) {
 }  // namespace
 
 void attention(const AttentionArgs& args, const Stream&) {
-    const std::int64_t columns = std::int64_t{args.q_heads} * args.head_dim;
+    const int value_dim = kv_value_dim(args.kv.spec);
     for (int s = 0; s < args.spans; ++s) {
         const AttentionSpan& span = args.span[s];
         for (int i = 0; i < span.rows; ++i) {
             for (int head = 0; head < args.q_heads; ++head) {
-                const std::int64_t at = (span.row_begin + i) * columns + std::int64_t{head} * args.head_dim;
+                const std::int64_t row = span.row_begin + i;
+                const std::int64_t place =
+                    args.rows_by_head > 0 ? std::int64_t{head} * args.rows_by_head + row : row * args.q_heads + head;
                 const int per_kv_head = args.q_to_kv != nullptr ? 1 : args.q_heads / args.kv.spec.kv_heads;
                 const int kv_head = args.q_to_kv != nullptr ? args.q_to_kv[head] : head / per_kv_head;
-                const Query query{args.q + at, &args.kv, span.blocks, kv_head, args.scale};
+                const Query query{args.q + place * args.head_dim, &args.kv, span.blocks, kv_head, args.scale};
                 const int keys = span.first_position + i + 1;
                 const int first = args.window > 0 ? std::max(0, keys - args.window) : 0;
                 Partial whole;
@@ -149,10 +162,10 @@ void attention(const AttentionArgs& args, const Stream&) {
                     }
                 }
                 if (args.sink != nullptr) {
-                    const std::vector<float> zeros(static_cast<std::size_t>(args.head_dim));
+                    const std::vector<float> zeros(static_cast<std::size_t>(value_dim));
                     merge(whole, {args.sink[head], 1, zeros});
                 }
-                for (int d = 0; d < args.head_dim; ++d) args.out[at + d] = whole.o[d] / whole.l;
+                for (int d = 0; d < value_dim; ++d) args.out[place * value_dim + d] = whole.o[d] / whole.l;
             }
         }
     }

@@ -14,6 +14,7 @@ inline std::byte* kv_vector(const KvLayer& layer, std::int64_t slot, int what, i
     const KvSpec& spec = layer.spec;
     const std::int64_t block = slot / kKvBlockTokens;
     const std::int64_t token = slot % kKvBlockTokens;
+    if (spec.latent_dim > 0) what = 0;  // one vector is both
     const std::int64_t vector = (std::int64_t{what} * spec.kv_heads + head) * kKvBlockTokens + token;
     return layer.base + block * layer.block_stride_bytes + vector * kv_vector_bytes(spec.dtype, spec.head_dim);
 }

@@ -51,7 +51,7 @@ void pack(const PackArgs& args) {
 }
 
 std::size_t kv_block_bytes(const KvSpec& spec) {
-    return static_cast<std::size_t>(2 * spec.kv_heads * kKvBlockTokens * kv_vector_bytes(spec.dtype, spec.head_dim));
+    return static_cast<std::size_t>(kKvBlockTokens * kv_token_bytes(spec));
 }
 
 }  // namespace argosy::reference

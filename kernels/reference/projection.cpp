@@ -7,8 +7,13 @@ namespace argosy::reference {
 void leaf_projection(const LeafProjectionArgs& args, const Stream&) {
     for (int group = 0; group < args.groups; ++group) {
         const WeightMatrix& weight = args.weight[group];
-        const LeafCut& cut = weight.spec.cut;
+        LeafCut cut = weight.spec.cut;
+        if (cut.count == 0) cut = {.first = 0, .count = 1, .begin = {0, weight.spec.k}};
+        const std::int64_t stride = args.out_stride > 0 ? args.out_stride : weight.spec.n;
         for (std::int64_t row = args.group_begin[group]; row < args.group_begin[group + 1]; ++row) {
+            float* out = args.out_group > 0
+                             ? args.out + group * args.out_group + (row - args.group_begin[group]) * stride
+                             : args.out + row * stride;
             for (std::int64_t i = 0; i < weight.spec.n; ++i) {
                 Part leaf[kLeafCount];
                 float start = args.bias != nullptr ? args.bias[group][i] : 0.0F;  // of the first leaf
@@ -18,7 +23,7 @@ void leaf_projection(const LeafProjectionArgs& args, const Stream&) {
                     leaf[j] = {true, chain(weight, i, x, cut.begin[j], cut.begin[j + 1], start)};
                     start = 0;
                 }
-                args.out[row * weight.spec.n + i] = join_tree(leaf, cut.count).value;
+                out[i] = join_tree(leaf, cut.count).value;
             }
         }
     }

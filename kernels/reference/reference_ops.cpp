@@ -17,6 +17,7 @@ const Ops& reference_ops() {
         .embed = reference::embed,
         .rms_norm = reference::rms_norm,
         .qkv = reference::qkv,
+        .latent = reference::latent,
         .attention = reference::attention,
         .leaf_projection = reference::leaf_projection,
         .leaf_join = reference::leaf_join,

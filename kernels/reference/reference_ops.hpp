@@ -22,6 +22,7 @@ std::size_t sample_scratch_bytes(int vocab, int threads);
 void embed(const EmbedArgs& args, const Stream& stream);
 void rms_norm(const RmsNormArgs& args, const Stream& stream);
 void qkv(const QkvArgs& args, const Stream& stream);
+void latent(const LatentArgs& args, const Stream& stream);
 void attention(const AttentionArgs& args, const Stream& stream);
 void leaf_projection(const LeafProjectionArgs& args, const Stream& stream);
 void leaf_join(const LeafJoinArgs& args, const Stream& stream);

@@ -13,6 +13,7 @@ struct RowSum {
 
     void add(int i, float value) { lane[i % 16] += value; }
     void add_square(int i, float value) { lane[i % 16] = fma_f32(value, value, lane[i % 16]); }
+    void add_product(int i, float a, float b) { lane[i % 16] = fma_f32(a, b, lane[i % 16]); }
     float join() const {
         float sum[16];
         for (int i = 0; i < 16; ++i) sum[i] = lane[i];

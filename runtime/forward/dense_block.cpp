@@ -10,18 +10,40 @@ std::size_t floats(std::int64_t rows, std::int64_t columns) {
     return static_cast<std::size_t>(rows * columns) * sizeof(float);
 }
 
-// Widest share of a dense layer's columns on this rank; 0: the model has no dense layer.
+// The matrices of a layer's dense feed-forward that this rank holds; empty: none of them.
+struct DenseWeights {
+    const std::vector<WeightMatrix>& gate;
+    const std::vector<WeightMatrix>& up;
+    const std::vector<WeightMatrix>& down;
+};
+DenseWeights dense_weights(const ModelPlan& plan, const LayerWeights& weights, int layer) {
+    if (plan.layers[static_cast<std::size_t>(layer)].kind == LayerKind::moe)
+        return {weights.shared_gate, weights.shared_up, weights.shared_down};
+    return {weights.gate, weights.up, weights.down};
+}
+
+// Width of a layer's dense feed-forward; 0: it has none.
+int dense_width(const ModelPlan& plan, int layer) {
+    const LayerPlan& of = plan.layers[static_cast<std::size_t>(layer)];
+    return of.kind == LayerKind::moe ? plan.moe.shared_intermediate : of.intermediate;
+}
+
+// Widest share of a dense feed-forward's columns on this rank; 0: the model has none.
 std::int64_t columns_max(const RankContext& rank) {
     std::int64_t columns = 0;
-    for (const LayerWeights& layer : rank.weights.layers) {
-        if (layer.router.data == nullptr && !layer.gate.empty()) columns = std::max(columns, layer.gate[0].spec.n);
+    for (int layer = 0; layer < rank.plan.layer_count; ++layer) {
+        const DenseWeights weights =
+            dense_weights(rank.plan, rank.weights.layers[static_cast<std::size_t>(layer)], layer);
+        if (!weights.gate.empty()) columns = std::max(columns, weights.gate[0].spec.n);
     }
     return columns;
 }
 
 bool has_dense(const ModelPlan& plan) {
-    return std::any_of(plan.layers.begin(), plan.layers.end(),
-                       [](const LayerPlan& layer) { return layer.kind == LayerKind::dense; });
+    for (int layer = 0; layer < plan.layer_count; ++layer) {
+        if (dense_width(plan, layer) > 0) return true;
+    }
+    return false;
 }
 }  // namespace
 
@@ -32,9 +54,10 @@ DenseBlock::DenseBlock(RankContext& rank, LeafSum& leaf_sum, int rows_max) : ran
     projected_ = Buffer(floats(rows_max, rank.plan.hidden));
 }
 
-void DenseBlock::run(int layer, int rows, float* x) {
+void DenseBlock::run(int layer, int rows, const float* x, const float* residual, float* out) {
     const ModelPlan& plan = rank_.plan;
-    const LayerWeights& weights = rank_.weights.layers[static_cast<std::size_t>(layer)];
+    const LayerWeights& all = rank_.weights.layers[static_cast<std::size_t>(layer)];
+    const DenseWeights weights = dense_weights(plan, all, layer);
     const RowRange own = own_rows(rank_, rows);
     float* normed = normed_.as<float>();
     float* own_normed = normed + own.begin * plan.hidden;
@@ -44,7 +67,7 @@ void DenseBlock::run(int layer, int rows, float* x) {
            {.rows = static_cast<int>(own.count()),
             .hidden = plan.hidden,
             .x = x,
-            .weight = weights.ffn_norm,
+            .weight = all.ffn_norm,
             .eps = plan.rms_eps,
             .out = own_normed},
            rank_.stream);
@@ -77,14 +100,13 @@ void DenseBlock::run(int layer, int rows, float* x) {
                rank_.stream);
     }
     rank_.clock.switch_to(Account::leaf_sum);
-    const std::uint32_t present =
-        present_parts(plan.layers[static_cast<std::size_t>(layer)].intermediate, rank_.layout.tp);
+    const std::uint32_t present = present_parts(dense_width(plan, layer), rank_.layout.tp);
     leaf_sum_.sum_rows({.rows = rows,
                         .columns = plan.hidden,
                         .present = present,
                         .partial = has_columns ? projected_.as<float>() : nullptr,
-                        .residual = x,
-                        .out = x},
+                        .residual = residual,
+                        .out = out},
                        rank_.stream);
 }
 

@@ -1,4 +1,5 @@
-// The feed-forward half of a dense layer: norm, gate and up, down, sum over tensor-parallel ranks.
+// The feed-forward half of a dense layer, or what stands beside the experts of a mixture: norm, gate and up, down, sum
+// over tensor-parallel ranks.
 #pragma once
 
 #include "kernels/base/buffer.hpp"
@@ -11,8 +12,9 @@ class DenseBlock {
   public:
     DenseBlock(RankContext& rank, LeafSum& leaf_sum, int rows_max);
 
-    // x [own rows of `rows`, hidden] += down(silu(gate n) * up n), n = norm(x).
-    void run(int layer, int rows, float* x);
+    // out = residual + down(silu(gate n) * up n), n = norm(x); all of [own rows of `rows`, hidden]. residual: x, or
+    // null for none; out may be x. Of a mixture it is the shared feed-forward.
+    void run(int layer, int rows, const float* x, const float* residual, float* out);
 
     std::int64_t workspace_bytes() const;
 

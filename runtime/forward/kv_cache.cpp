@@ -3,6 +3,13 @@
 
 namespace argosy {
 
+KvSpec kv_spec(const ModelPlan& plan, int kv_heads, DType dtype) {
+    return {.kv_heads = kv_heads,
+            .head_dim = plan.attention.cached_dim(),
+            .dtype = dtype,
+            .latent_dim = plan.attention.latent.kv_rank};
+}
+
 std::int64_t kv_block_bytes(const ModelPlan& plan, const KvSpec& spec, const Ops& ops) {
     return static_cast<std::int64_t>(ops.kv_block_bytes(spec)) * plan.layer_count;
 }

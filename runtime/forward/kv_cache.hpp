@@ -10,6 +10,9 @@
 
 namespace argosy {
 
+// What a rank with so many kv heads keeps of a token.
+KvSpec kv_spec(const ModelPlan& plan, int kv_heads, DType dtype);
+
 // Bytes of one block, all layers, of a rank's kv heads.
 std::int64_t kv_block_bytes(const ModelPlan& plan, const KvSpec& spec, const Ops& ops);
 

@@ -73,9 +73,45 @@ void pack_rows(const TensorHome& home, std::int64_t first, const ReceivedRows& r
     }
 }
 
+// Matrices that are packed transposed, as far as their rows have come: packing takes whole rows of what they become.
+class TurnedRows {
+  public:
+    void take(const TensorHome& home, const TensorSlice& part, const StoredTensor& tensor, const std::byte* from,
+              std::byte* packed, const Ops& ops) {
+        Waiting& waiting = waiting_[{home.tensor, home.slice.row_begin}];
+        const std::int64_t n = home.spec.n, k = home.spec.k;
+        waiting.values.resize(static_cast<std::size_t>(n * k));
+        std::vector<float> row(static_cast<std::size_t>(n));
+        for (std::int64_t r = part.row_begin; r < part.row_end;
+             ++r, from += row_bytes(tensor.dtype, n), ++waiting.rows) {
+            decode_row(tensor.dtype, from, n, 0, n, row.data());
+            for (std::int64_t i = 0; i < n; ++i)
+                waiting.values[static_cast<std::size_t>(i * k + r - home.slice.row_begin)] =
+                    row[static_cast<std::size_t>(i)];
+        }
+        if (waiting.rows < k) return;
+        ops.pack({.spec = home.spec,
+                  .row_begin = 0,
+                  .rows = n,
+                  .source = waiting.values.data(),
+                  .source_dtype = DType::f32,
+                  .source_stride_bytes = k * static_cast<std::int64_t>(sizeof(float)),
+                  .packed = packed,
+                  .source_columns = k});
+        waiting_.erase({home.tensor, home.slice.row_begin});
+    }
+
+  private:
+    struct Waiting {
+        std::vector<float> values;  // [n, k]
+        std::int64_t rows = 0;      // that have come
+    };
+    std::map<std::pair<int, std::int64_t>, Waiting> waiting_;  // by tensor and first row
+};
+
 // Puts what was received of a piece into its home; returns the bytes taken.
 std::int64_t settle_part(const TensorHome& home, const TensorSlice& part, const StoredTensor& tensor,
-                         const std::byte* from, std::byte* arena, const Ops& ops) {
+                         const std::byte* from, std::byte* arena, const Ops& ops, TurnedRows& turned) {
     const std::int64_t bytes = part_bytes(tensor, part);
     const std::int64_t first = (part.row_begin - home.slice.row_begin) / part.row_step;  // row of the slice
     const std::int64_t count = part.rows();
@@ -86,6 +122,9 @@ std::int64_t settle_part(const TensorHome& home, const TensorSlice& part, const 
             break;
         case HomeKind::vector:
             decode_row(tensor.dtype, from, count, 0, count, reinterpret_cast<float*>(at) + home.row_begin + first);
+            break;
+        case HomeKind::turned:
+            turned.take(home, part, tensor, from, at, ops);
             break;
         case HomeKind::matrix:
             pack_rows(home, first,
@@ -309,8 +348,8 @@ class Loader {
                     continue;
                 const TensorSlice part = overlap(*piece, home.slice);
                 if (!part.empty())
-                    from +=
-                        settle_part(home, part, sent(*piece), from, arena[static_cast<std::size_t>(home.arena)], ops_);
+                    from += settle_part(home, part, sent(*piece), from, arena[static_cast<std::size_t>(home.arena)],
+                                        ops_, turned_);
             }
         }
     }
@@ -325,6 +364,7 @@ class Loader {
     std::map<std::tuple<int, int, int>, std::unique_ptr<ShareHomes>> homes_;
     std::vector<const ShareHomes*> homes_of_rank_;
     std::vector<std::unique_ptr<CheckpointFile>> files_;
+    TurnedRows turned_;
     std::vector<std::byte> piece_buffer_, converted_buffer_, send_buffer_, receive_buffer_;
     std::vector<std::int64_t> send_counts_, receive_counts_;
     std::vector<Digest128> digests_;

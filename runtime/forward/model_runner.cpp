@@ -15,10 +15,6 @@ std::size_t rope_size(const ModelPlan& plan, int positions) {
     return static_cast<std::size_t>(positions) * static_cast<std::size_t>(plan.attention.rope.rotary_dim / 2);
 }
 
-KvSpec kv_spec(const ModelPlan& plan, const HeadShare& heads, DType dtype) {
-    return {.kv_heads = heads.kv.count(), .head_dim = plan.attention.head_dim, .dtype = dtype};
-}
-
 // Format of the matrices, of which feed-forward ones are the most; where a rank holds none of a kind, another kind's.
 DType weight_dtype(const RankWeights& weights) {
     for (const LayerWeights& layer : weights.layers) {
@@ -26,6 +22,7 @@ DType weight_dtype(const RankWeights& weights) {
     }
     for (const LayerWeights& layer : weights.layers) {
         if (layer.qkv.data != nullptr) return layer.qkv.spec.dtype;
+        if (layer.q_b.data != nullptr) return layer.q_b.spec.dtype;
     }
     if (weights.head.data != nullptr) return weights.head.spec.dtype;
     return weights.embedding_dtype;
@@ -50,9 +47,8 @@ ModelRunner::ModelRunner(const ModelPlan& plan, const RankWeights& weights, cons
             .heads = head_share(plan, place.tp_rank, layout.tp),
             .rope_cos = rope_cos_.data(),
             .rope_sin = rope_sin_.data()},
-      cache_(plan, kv_spec(plan, rank_.heads, config.kv_dtype), ops, config.kv_blocks),
+      cache_(plan, kv_spec(plan, rank_.heads.kv.count(), config.kv_dtype), ops, config.kv_blocks),
       leaf_sum_(*groups.tp, ops),
-      attention_(rank_, leaf_sum_, config.rows_max),
       dense_(rank_, leaf_sum_, config.rows_max),
       vocabulary_(rank_),
       meter_(cost_model(plan, weight_dtype(weights), config.kv_dtype, vocabulary_.chunk_rows()),
@@ -61,7 +57,13 @@ ModelRunner::ModelRunner(const ModelPlan& plan, const RankWeights& weights, cons
          static_cast<std::size_t>(plan.hidden) * sizeof(float)) {
     rope_table(rope_frequencies(plan), config.positions, rope_cos_.data(), rope_sin_.data(),
                plan.attention.rope.amplitude);
+    if (plan.attention.over_latents()) {
+        latent_ = std::make_unique<LatentBlock>(rank_, leaf_sum_, config.rows_max);
+    } else {
+        attention_ = std::make_unique<AttentionBlock>(rank_, leaf_sum_, config.rows_max);
+    }
     if (plan.moe.experts > 0) moe_ = std::make_unique<MoeBlock>(rank_, config.rows_max, config.exchange_rows);
+    if (plan.moe.shared_intermediate > 0) shared_ = Buffer(x_.bytes());
 }
 
 void ModelRunner::embed(const StepBatch& batch, const RowRange& own) {
@@ -91,6 +93,23 @@ ModelRunner::Done ModelRunner::done() const {
     return now;
 }
 
+void ModelRunner::run_attention(int layer, const StepBatch& batch, float* x) {
+    if (latent_) return latent_->run(layer, batch, cache_, x);
+    attention_->run(layer, batch, cache_, x);
+}
+
+// The experts' tree is added to the stream first, the shared feed-forward last (rule R4).
+void ModelRunner::run_mixture(int layer, int rows, int own_rows, float* x) {
+    const bool shared = rank_.plan.moe.shared_intermediate > 0;
+    if (shared) dense_.run(layer, rows, x, nullptr, shared_.as<float>());
+    moe_->run(layer, own_rows, x);
+    if (!shared) return;
+    const float* part = shared_.as<float>();
+    run_op(rank_.ops.leaf_join,
+           {.rows = own_rows, .columns = rank_.plan.hidden, .parts = 1, .partial = &part, .residual = x, .out = x},
+           rank_.stream);
+}
+
 const std::vector<SampleResult>& ModelRunner::run(const StepBatch& batch) {
     const Done before = done();
     const RowRange own = own_rows(rank_, batch.rows);
@@ -98,12 +117,12 @@ const std::vector<SampleResult>& ModelRunner::run(const StepBatch& batch) {
     embed(batch, own);
     for (int layer = 0; layer < rank_.plan.layer_count; ++layer) {
         record_hidden(layer, own);
-        attention_.run(layer, batch, cache_, x);
+        run_attention(layer, batch, x);
         if (rank_.plan.layers[static_cast<std::size_t>(layer)].kind == LayerKind::moe) {
-            moe_->run(layer, static_cast<int>(own.count()), x);
+            run_mixture(layer, batch.rows, static_cast<int>(own.count()), x);
             record_router(layer, own);
         } else {
-            dense_.run(layer, batch.rows, x);
+            dense_.run(layer, batch.rows, x, x, x);
         }
     }
     record_hidden(rank_.plan.layer_count, own);
@@ -148,8 +167,10 @@ void ModelRunner::record_router(int layer, const RowRange& own) {
 }
 
 std::int64_t ModelRunner::workspace_bytes() const {
-    return attention_.workspace_bytes() + dense_.workspace_bytes() + vocabulary_.workspace_bytes() +
-           leaf_sum_.workspace_bytes() + (moe_ ? moe_->workspace_bytes() : 0) + static_cast<std::int64_t>(x_.bytes());
+    const std::int64_t attention = latent_ ? latent_->workspace_bytes() : attention_->workspace_bytes();
+    return attention + static_cast<std::int64_t>(shared_.bytes()) + dense_.workspace_bytes() +
+           vocabulary_.workspace_bytes() + leaf_sum_.workspace_bytes() + (moe_ ? moe_->workspace_bytes() : 0) +
+           static_cast<std::int64_t>(x_.bytes());
 }
 
 }  // namespace argosy

@@ -10,6 +10,7 @@
 #include "runtime/forward/attention_block.hpp"
 #include "runtime/forward/dense_block.hpp"
 #include "runtime/forward/kv_cache.hpp"
+#include "runtime/forward/latent_block.hpp"
 #include "runtime/forward/moe_block.hpp"
 #include "runtime/forward/rank_context.hpp"
 #include "runtime/forward/recorder.hpp"
@@ -66,6 +67,8 @@ class ModelRunner {
     };
     Done done() const;
     void embed(const StepBatch& batch, const RowRange& own);
+    void run_attention(int layer, const StepBatch& batch, float* x);
+    void run_mixture(int layer, int rows, int own_rows, float* x);
     void record_hidden(int layer, const RowRange& own);
     void record_router(int layer, const RowRange& own);
 
@@ -74,12 +77,14 @@ class ModelRunner {
     RankContext rank_;
     KvCache cache_;
     LeafSum leaf_sum_;
-    AttentionBlock attention_;
+    std::unique_ptr<AttentionBlock> attention_;  // one of these two
+    std::unique_ptr<LatentBlock> latent_;
     DenseBlock dense_;
     std::unique_ptr<MoeBlock> moe_;  // null: a dense model
     Vocabulary vocabulary_;
     StepMeter meter_;
-    Buffer x_;  // [own rows, hidden] the residual stream
+    Buffer x_;       // [own rows, hidden] the residual stream
+    Buffer shared_;  // [own rows, hidden] what stands beside the experts gave
     std::vector<SampleResult> results_;
     Recorder* recorder_ = nullptr;
     std::function<RecordedRow(int)> row_of_;

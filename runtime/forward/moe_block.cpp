@@ -53,6 +53,7 @@ void MoeBlock::run(int layer, int own_rows, float* x) {
             .x = normed_.as<float>(),
             .weight = weights.router,
             .bias = weights.router_bias,
+            .choice_bias = weights.choice_bias,
             .scratch = router_scratch_.as<float>(),
             .ids = ids_.as<std::int32_t>(),
             .weights = weights_.as<float>()},

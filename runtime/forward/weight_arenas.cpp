@@ -28,6 +28,9 @@ bool is_vector(TensorRole role) {
         case TensorRole::o_bias:
         case TensorRole::sinks:
         case TensorRole::router_bias:
+        case TensorRole::choice_bias:
+        case TensorRole::q_a_norm:
+        case TensorRole::kv_a_norm:
         case TensorRole::gate_up_bias:
         case TensorRole::down_bias:
             return true;
@@ -42,7 +45,8 @@ bool is_gate_and_up(TensorRole role) { return role == TensorRole::gate_up_proj |
 // q, k and v share one packed matrix (or one bias vector); every other tensor is alone in its own.
 enum class Part : std::uint8_t { whole, qkv, qkv_bias };
 
-Part part_of(TensorRole role) {
+Part part_of(const ModelPlan& plan, TensorRole role) {
+    if (plan.attention.over_latents()) return Part::whole;
     switch (role) {
         case TensorRole::q_proj:
         case TensorRole::k_proj:
@@ -69,6 +73,9 @@ Arena arena_of(const TensorSpec& tensor) {
         case TensorRole::sinks:
         case TensorRole::router:
         case TensorRole::router_bias:
+        case TensorRole::choice_bias:
+        case TensorRole::q_a_norm:
+        case TensorRole::kv_a_norm:
             return Arena::common;
         case TensorRole::gate_proj:
         case TensorRole::up_proj:
@@ -91,6 +98,7 @@ class Builder {
         layout_.stored.push_back(dtype);
         TensorSlice slice = slice_of(plan_, tensor, share_);
         if (slice.empty()) return;
+        if (tensor.role == TensorRole::kv_b_proj) return place_heads(tensor, index, dtype, kept, slice);
         if (is_gate_and_up(tensor.role)) {
             slice.row_step = 2;
             place_slice(tensor, index, dtype, kept, slice);
@@ -99,11 +107,26 @@ class Builder {
         place_slice(tensor, index, dtype, kept, slice);
     }
 
-    void place_slice(const TensorSpec& tensor, int index, DType dtype, DType kept, const TensorSlice& slice) {
+    // Of each head the key's rows, then the value's.
+    void place_heads(const TensorSpec& tensor, int index, DType dtype, DType kept, const TensorSlice& all) {
+        const LatentPlan& latent = plan_.attention.latent;
+        TensorSlice slice = all;
+        while (slice.row_begin < all.row_end) {
+            slice.row_end = slice.row_begin + latent.nope_dim;
+            place_slice(tensor, index, dtype, kept, slice, HomeKind::turned);
+            slice.row_begin = slice.row_end;
+            slice.row_end = slice.row_begin + latent.value_dim;
+            place_slice(tensor, index, dtype, kept, slice);
+            slice.row_begin = slice.row_end;
+        }
+    }
+
+    void place_slice(const TensorSpec& tensor, int index, DType dtype, DType kept, const TensorSlice& slice,
+                     HomeKind kind = HomeKind::matrix) {
         TensorHome home{.tensor = index,
                         .slice = slice,
                         .arena = arena_of(tensor),
-                        .kind = HomeKind::matrix,
+                        .kind = kind,
                         .offset = 0,
                         .spec = {},
                         .row_begin = 0};
@@ -167,7 +190,7 @@ class Builder {
 
     void place_vector(const TensorSpec& tensor, TensorHome& home) {
         const std::int64_t f32 = sizeof(float);
-        if (part_of(tensor.role) == Part::whole) {
+        if (part_of(plan_, tensor.role) == Part::whole) {
             home.offset = take(home.arena, home.slice.elements() * f32);
             return;
         }
@@ -179,12 +202,15 @@ class Builder {
 
     void place_matrix(const TensorSpec& tensor, DType kept, TensorHome& home) {
         home.spec = {home.slice.rows(), home.slice.column_end - home.slice.column_begin, kept, {}};
+        if (home.kind == HomeKind::turned) std::swap(home.spec.n, home.spec.k);
+        if (tensor.role == TensorRole::shared_down_proj)
+            home.spec.cut = shared_leaves(plan_, share_.tp_rank, share_.tp).cut;
         if (tensor.role == TensorRole::o_proj) home.spec.cut = attention_leaves(plan_, share_.tp_rank, share_.tp).cut;
         if (tensor.role == TensorRole::down_proj) {
             home.spec.cut = tensor.expert >= 0 ? expert_leaves(plan_, share_.etp_rank, share_.etp).cut
                                                : dense_leaves(plan_, tensor.layer, share_.tp_rank, share_.tp).cut;
         }
-        if (part_of(tensor.role) == Part::whole) {
+        if (part_of(plan_, tensor.role) == Part::whole) {
             home.offset = take(home.arena, static_cast<std::int64_t>(ops_.packed_bytes(home.spec)));
             return;
         }
@@ -213,8 +239,12 @@ DType packed_dtype(TensorRole role, DType stored, const Ops& ops) {
 bool groups_fit(const ModelPlan& plan, const TensorSpec& tensor) {
     const std::int64_t group = block_format(DType::mxfp4).columns;
     switch (tensor.role) {
+        case TensorRole::kv_b_proj:
+            return false;
+        case TensorRole::shared_down_proj:
+            return tensor.shape[1] % (kLeafCount * group) == 0;
         case TensorRole::o_proj:
-            return plan.attention.head_dim % group == 0;
+            return plan.attention.output_dim() % group == 0;
         case TensorRole::down_proj:
             return tensor.shape[1] %
                        ((tensor.expert >= 0 ? plan.moe.leaf_unit : 1) % group == 0 ? group : kLeafCount * group) ==
@@ -235,7 +265,7 @@ std::vector<DType> kept_dtypes(const ModelPlan& plan, std::span<const TensorSpec
                groups_fit(plan, tensors[i]);
     };
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-        if (part_of(tensors[i].role) != Part::qkv) continue;
+        if (part_of(plan, tensors[i].role) != Part::qkv) continue;
         bool& all = qkv_fits.try_emplace(tensors[i].layer, true).first->second;
         all = all && fits(i);
     }
@@ -245,7 +275,7 @@ std::vector<DType> kept_dtypes(const ModelPlan& plan, std::span<const TensorSpec
             kept.push_back(is_vector(role) ? DType::f32 : dtypes[i]);
             continue;
         }
-        const bool codes = part_of(role) == Part::qkv ? qkv_fits.at(tensors[i].layer) : fits(i);
+        const bool codes = part_of(plan, role) == Part::qkv ? qkv_fits.at(tensors[i].layer) : fits(i);
         kept.push_back(codes ? DType::mxfp4_int8 : packed_dtype(role, dtypes[i], ops));
     }
     return kept;
@@ -326,13 +356,43 @@ RankWeights view_weights(const ModelPlan& plan, std::span<const TensorSpec> tens
             case TensorRole::q_proj:
             case TensorRole::k_proj:
             case TensorRole::v_proj:
-                layer->qkv = matrix;
+                (plan.attention.over_latents() ? layer->q_b : layer->qkv) = matrix;
                 break;
             case TensorRole::o_proj:
                 layer->o = matrix;
                 break;
             case TensorRole::router:
                 layer->router = matrix;
+                break;
+            case TensorRole::q_a_proj:
+                layer->q_a = matrix;
+                break;
+            case TensorRole::q_a_norm:
+                layer->q_a_norm = vector;
+                break;
+            case TensorRole::q_b_proj:
+                layer->q_b = matrix;
+                break;
+            case TensorRole::kv_a_proj:
+                layer->kv_a = matrix;
+                break;
+            case TensorRole::kv_a_norm:
+                layer->kv_a_norm = vector;
+                break;
+            case TensorRole::kv_b_proj:
+                (home.kind == HomeKind::turned ? layer->key_up : layer->value_up).push_back(matrix);
+                break;
+            case TensorRole::choice_bias:
+                layer->choice_bias = vector;
+                break;
+            case TensorRole::shared_gate_proj:
+                layer->shared_gate.push_back(matrix);
+                break;
+            case TensorRole::shared_up_proj:
+                layer->shared_up.push_back(matrix);
+                break;
+            case TensorRole::shared_down_proj:
+                layer->shared_down.push_back(matrix);
                 break;
             case TensorRole::o_bias:
                 layer->o_bias = vector;

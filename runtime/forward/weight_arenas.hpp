@@ -31,11 +31,13 @@ std::uint64_t arena_key(Arena arena, const LayoutShare& share);
 enum class HomeKind : std::uint8_t {
     matrix,  // packed by Ops::pack, rows from row_begin on
     vector,  // widened to f32
+    turned,  // transposed, then packed: the stored rows are the columns of the product's matrix
     raw,     // as stored: the embedding, which is looked up, not multiplied
 };
 
 // One place where (a slice of) a stored tensor goes. A tied embedding has two: raw rows, and rows of the vocabulary
-// projection. So has a matrix of gate and up rows in turn, and its bias: first gate's, then up's.
+// projection. So has a matrix of gate and up rows in turn, and its bias: first gate's, then up's. kv_b_proj has two for
+// each head: the key's rows turned, so that they take queries to the latents' space, and the value's.
 struct TensorHome {
     int tensor = 0;  // index into tensor_list(plan)
     TensorSlice slice;
@@ -77,8 +79,17 @@ struct LayerWeights {
     const float* sinks = nullptr;      // [q_heads] of all ranks, or null
     WeightMatrix qkv;                  // data null: this rank has no heads
     WeightMatrix o;
-    WeightMatrix router;                  // MoE layers
-    const float* router_bias = nullptr;   // [experts] or null
+    WeightMatrix router;                 // MoE layers
+    const float* router_bias = nullptr;  // [experts] or null
+    const float* choice_bias = nullptr;  // [experts] or null
+    // Attention over latents; q_b also where queries are made from the row itself.
+    WeightMatrix q_a, q_b, kv_a;
+    const float* q_a_norm = nullptr;     // [q_rank] or null
+    const float* kv_a_norm = nullptr;    // [kv_rank]
+    std::vector<WeightMatrix> key_up;    // [heads of this rank] n = kv_rank, k = nope_dim
+    std::vector<WeightMatrix> value_up;  // [heads of this rank] n = value_dim, k = kv_rank
+    // The feed-forward beside the experts; empty: there is none, or this rank has no columns of it.
+    std::vector<WeightMatrix> shared_gate, shared_up, shared_down;  // of one each
     std::vector<const float*> gate_bias;  // [experts of this rank] of this rank's columns, or empty
     std::vector<const float*> up_bias;    // the same
     std::vector<const float*> down_bias;  // [experts of this rank] of [hidden], or empty

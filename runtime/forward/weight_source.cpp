@@ -43,7 +43,8 @@ void share_matrix_scales(MpiSession& session, WeightSource& source) {
 
 bool is_norm(TensorRole role) {
     return role == TensorRole::attn_norm || role == TensorRole::ffn_norm || role == TensorRole::final_norm ||
-           role == TensorRole::q_norm || role == TensorRole::k_norm;
+           role == TensorRole::q_norm || role == TensorRole::k_norm || role == TensorRole::q_a_norm ||
+           role == TensorRole::kv_a_norm;
 }
 
 }  // namespace

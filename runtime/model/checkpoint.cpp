@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <unordered_set>
 
@@ -125,12 +126,26 @@ void check_formats(std::span<const TensorSpec> wanted, const std::vector<StoredT
     }
 }
 
+// Where a checkpoint brings a layer behind the last that predicts one token further (DeepSeek-V3's MTP module), what
+// its tensors' names begin with; it is not used here.
+std::string further_layer(std::span<const TensorSpec> wanted, const Checkpoint& checkpoint) {
+    int layers = 0;
+    for (const TensorSpec& tensor : wanted) layers = std::max(layers, tensor.layer + 1);
+    const std::string prefix = fmt::format("model.layers.{}.", layers);
+    const bool there =
+        std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(),
+                    [&](const StoredTensor& tensor) { return tensor.name == prefix + "eh_proj.weight"; });
+    return there ? prefix : std::string();
+}
+
 void refuse_strangers(std::span<const TensorSpec> wanted, const std::vector<std::string_view>& scales,
                       const Checkpoint& checkpoint) {
     std::unordered_set<std::string_view> known(scales.begin(), scales.end());
     for (const TensorSpec& tensor : wanted) known.insert(tensor.name);
+    const std::string further = further_layer(wanted, checkpoint);
     for (const StoredTensor& tensor : checkpoint.tensors) {
         if (known.contains(tensor.name) || harmless(tensor.name)) continue;
+        if (!further.empty() && tensor.name.starts_with(further)) continue;
         // With tied embeddings: a copy of the embedding, which some exporters store all the same.
         if (tensor.name == "lm_head.weight") continue;
         fail(ErrorKind::input, "{} holds the tensor {}, which the model described by config.json does not have.",

@@ -36,9 +36,9 @@ void read_yarn(const JsonObject& scaling, RopePlan& rope) {
     plan.factor = scaling.number("factor", 1.0, 1e6);
     plan.beta_fast = scaling.number_or("beta_fast", 32.0, 1e-6, 1e6);
     plan.beta_slow = scaling.number_or("beta_slow", 1.0, 1e-6, 1e6);
-    if (plan.beta_fast <= plan.beta_slow) {
-        scaling.reject("beta_fast",
-                       fmt::format("is {}; it must be above beta_slow, which is {}", plan.beta_fast, plan.beta_slow));
+    if (plan.beta_fast < plan.beta_slow) {
+        scaling.reject("beta_fast", fmt::format("is {}; it must not be below beta_slow, which is {}", plan.beta_fast,
+                                                plan.beta_slow));
     }
     plan.original_max_positions = read_int(scaling, "original_max_position_embeddings", 1, kPositionsMax);
     plan.truncate = scaling.boolean_or("truncate", true);

@@ -84,8 +84,8 @@ GenerationConfig read_generation(const JsonObject& file) {
 }  // namespace
 
 std::span<const Family> families() {
-    static const std::array list = {mixtral_family(), qwen3_moe_family(), olmoe_family(),
-                                    gpt_oss_family(), qwen3_family(),     llama_family()};
+    static const std::array list = {mixtral_family(),     qwen3_moe_family(),   olmoe_family(), gpt_oss_family(),
+                                    deepseek_v2_family(), deepseek_v3_family(), qwen3_family(), llama_family()};
     return list;
 }
 

@@ -80,6 +80,10 @@ std::string shape_lines(const ModelPlan& plan) {
         "attention",
         fmt::format("{} heads, {} KV heads, head size {}{}", attention.q_heads, attention.kv_heads, attention.head_dim,
                     attention.qk_norm == QkNorm::none ? "" : fmt::format(", q/k norm {}", name_of(attention.qk_norm))));
+    if (attention.over_latents()) {
+        text += line("latents", fmt::format("{} elements and {} that rope turns, per token and layer",
+                                            attention.latent.kv_rank, attention.rope.rotary_dim));
+    }
     if (moe_layers > 0) {
         text += line("experts", fmt::format("{} per layer, {} per token, intermediate {}{}", plan.moe.experts,
                                             plan.moe.top_k, plan.moe.intermediate, routing_words(plan.moe.routing)));

@@ -97,11 +97,11 @@ void check_rope(const RopePlan& rope, int head_dim) {
              scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor, scaling.original_max_positions);
     }
     if (scaling.kind == RopeScalingKind::yarn &&
-        !(scaling.factor >= 1.0 && scaling.beta_slow > 0.0 && scaling.beta_fast > scaling.beta_slow &&
+        !(scaling.factor >= 1.0 && scaling.beta_slow > 0.0 && scaling.beta_fast >= scaling.beta_slow &&
           scaling.original_max_positions > 0 && rope.theta > 1.0)) {
         fail(ErrorKind::input,
              "YaRN rope scaling with factor {}, beta_fast {}, beta_slow {}, {} original positions and theta {} cannot "
-             "be: it needs factor >= 1, 0 < beta_slow < beta_fast, at least 1 position and theta > 1.",
+             "be: it needs factor >= 1, 0 < beta_slow <= beta_fast, at least 1 position and theta > 1.",
              scaling.factor, scaling.beta_fast, scaling.beta_slow, scaling.original_max_positions, rope.theta);
     }
 }
@@ -207,12 +207,20 @@ std::string describe(const ModelPlan& plan) {
                         attention.qkv_bias ? ", q/k/v bias" : "",
                         attention.clip_qkv > 0 ? fmt::format(", q/k/v within {}", attention.clip_qkv) : "",
                         attention.sinks ? ", sinks" : "", attention.softmax_scale);
+    if (attention.over_latents()) {
+        text += fmt::format("latents: {} elements, queries from {}, {} without position, values {}\n",
+                            attention.latent.kv_rank, attention.latent.q_rank, attention.latent.nope_dim,
+                            attention.latent.value_dim);
+    }
     text += describe_rope(attention.rope);
     text += describe_layers(plan.layers);
     if (plan.moe.experts > 0) {
-        text += fmt::format("experts: {}, top {}, intermediate {}{}{}{}\n", plan.moe.experts, plan.moe.top_k,
-                            plan.moe.intermediate, routing_words(plan.moe.routing), plan.moe.biases ? ", biases" : "",
-                            plan.moe.swiglu_limit > 0 ? fmt::format(", swiglu within {}", plan.moe.swiglu_limit) : "");
+        text += fmt::format(
+            "experts: {}, top {}, intermediate {}{}{}{}{}{}\n", plan.moe.experts, plan.moe.top_k, plan.moe.intermediate,
+            routing_words(plan.moe.routing), plan.moe.biases ? ", biases" : "",
+            plan.moe.choice_bias ? ", choice bias" : "",
+            plan.moe.shared_intermediate > 0 ? fmt::format(", shared {}", plan.moe.shared_intermediate) : "",
+            plan.moe.swiglu_limit > 0 ? fmt::format(", swiglu within {}", plan.moe.swiglu_limit) : "");
     }
     text += fmt::format("tokens: bos {}, eos {}\n", plan.bos_id ? std::to_string(*plan.bos_id) : "none",
                         plan.eos_ids.empty() ? "none" : fmt::format("{}", fmt::join(plan.eos_ids, " ")));

@@ -49,8 +49,19 @@ struct RopePlan {
     bool operator==(const RopePlan&) const = default;
 };
 
-// Grouped-query attention; the same in every layer but for the window (LayerPlan). q head h reads kv head h / (q_heads
-// / kv_heads).
+// Multi-head latent attention (DeepSeek-V2): keys and values of all heads are made from one latent per token, which is
+// what the cache holds, beside the part of the key that is turned by rope (rotary_dim elements). A head of q has
+// nope_dim + rotary_dim elements, its value value_dim.
+struct LatentPlan {
+    int kv_rank = 0;  // elements of the latent; 0: attention is not of this kind
+    int q_rank = 0;   // of the latent that queries are made from; 0: they are made from the row itself
+    int nope_dim = 0;
+    int value_dim = 0;
+    bool operator==(const LatentPlan&) const = default;
+};
+
+// Grouped-query attention, or over latents; the same in every layer but for the window (LayerPlan). q head h reads kv
+// head h / (q_heads / kv_heads).
 struct AttentionPlan {
     int q_heads = 0;
     int kv_heads = 0;  // divides q_heads
@@ -62,7 +73,14 @@ struct AttentionPlan {
     float clip_qkv = 0.0f;       // q, k and v are limited to [-clip_qkv, clip_qkv], before the norm; 0: they are not
     float softmax_scale = 0.0f;  // scores are (q . k) * softmax_scale
     RopePlan rope;
+    LatentPlan latent = {};
     bool operator==(const AttentionPlan&) const = default;
+
+    bool over_latents() const { return latent.kv_rank > 0; }
+    // Of one head's part of what the output projection takes.
+    int output_dim() const { return over_latents() ? latent.value_dim : head_dim; }
+    // Of one vector that the cache keeps per token and kv head.
+    int cached_dim() const { return over_latents() ? latent.kv_rank + rope.rotary_dim : head_dim; }
 };
 
 enum class LayerKind : std::uint8_t { dense, moe };
@@ -76,14 +94,16 @@ struct LayerPlan {
 
 // The mixture of experts; the same in every layer of kind moe.
 struct MoePlan {
-    int experts = 0;            // 0: the model has no layer of kind moe
-    int top_k = 0;              // experts per token
-    int intermediate = 0;       // width of one expert
-    RoutingRule routing;        // how the router chooses and weighs them
-    bool fused = false;         // gate and up of an expert are one matrix, whose rows are theirs in turn
-    bool biases = false;        // of the router and of every expert's matrices
-    int leaf_unit = 1;          // columns of an expert that stay together when it is cut (rule R2)
-    float swiglu_limit = 0.0f;  // > 0: gpt-oss's clamped activation, else silu
+    int experts = 0;              // 0: the model has no layer of kind moe
+    int top_k = 0;                // experts per token
+    int intermediate = 0;         // width of one expert
+    RoutingRule routing;          // how the router chooses and weighs them
+    bool fused = false;           // gate and up of an expert are one matrix, whose rows are theirs in turn
+    bool biases = false;          // of the router and of every expert's matrices
+    int leaf_unit = 1;            // columns of an expert that stay together when it is cut (rule R2)
+    float swiglu_limit = 0.0f;    // > 0: gpt-oss's clamped activation, else silu
+    bool choice_bias = false;     // a bias per expert counts in the choice of experts
+    int shared_intermediate = 0;  // width of the dense feed-forward beside the experts that every token takes; 0: none
     bool operator==(const MoePlan&) const = default;
 };
 

@@ -114,6 +114,13 @@ bool may_stand_in_blocks(TensorRole role) {
         case TensorRole::up_proj:
         case TensorRole::down_proj:
         case TensorRole::gate_up_proj:
+        case TensorRole::q_a_proj:
+        case TensorRole::q_b_proj:
+        case TensorRole::kv_a_proj:
+        case TensorRole::kv_b_proj:
+        case TensorRole::shared_gate_proj:
+        case TensorRole::shared_up_proj:
+        case TensorRole::shared_down_proj:
             return true;
         default:
             return false;

@@ -11,9 +11,12 @@ namespace argosy {
 namespace {
 
 constexpr std::array<std::string_view, kTensorRoleCount> kRoleNames = {
-    "embedding", "attn_norm", "q_proj",    "k_proj",       "v_proj",       "q_bias",    "k_bias",     "v_bias",
-    "q_norm",    "k_norm",    "o_proj",    "o_bias",       "sinks",        "ffn_norm",  "router",     "router_bias",
-    "gate_proj", "up_proj",   "down_proj", "gate_up_proj", "gate_up_bias", "down_bias", "final_norm", "lm_head"};
+    "embedding",      "attn_norm",        "q_proj",     "k_proj",      "v_proj",      "q_bias",
+    "k_bias",         "v_bias",           "q_norm",     "k_norm",      "q_a_proj",    "q_a_norm",
+    "q_b_proj",       "kv_a_proj",        "kv_a_norm",  "kv_b_proj",   "o_proj",      "o_bias",
+    "sinks",          "ffn_norm",         "router",     "router_bias", "choice_bias", "shared_gate_proj",
+    "shared_up_proj", "shared_down_proj", "gate_proj",  "up_proj",     "down_proj",   "gate_up_proj",
+    "gate_up_bias",   "down_bias",        "final_norm", "lm_head"};
 
 // "model.layers.{L}.x" with layer 7 -> "model.layers.7.x".
 std::string fill_in(std::string_view pattern, int layer, int expert) {
@@ -62,17 +65,31 @@ std::string_view name_of(TensorRole role) { return kRoleNames[static_cast<std::s
 
 std::vector<TensorRole> roles_of_layer(const ModelPlan& plan, int layer) {
     using enum TensorRole;
-    std::vector<TensorRole> roles = {attn_norm, q_proj, k_proj, v_proj};
+    std::vector<TensorRole> roles;
+    roles.reserve(kTensorRoleCount);
     const auto add = [&](std::initializer_list<TensorRole> more) { roles.insert(roles.end(), more); };
-    if (plan.attention.qkv_bias) add({q_bias, k_bias, v_bias});
-    if (plan.attention.qk_norm != QkNorm::none) add({q_norm, k_norm});
+    const AttentionPlan& attention = plan.attention;
+    add({attn_norm});
+    if (attention.over_latents()) {
+        if (attention.latent.q_rank > 0)
+            add({q_a_proj, q_a_norm, q_b_proj});
+        else
+            add({q_proj});
+        add({kv_a_proj, kv_a_norm, kv_b_proj});
+    } else {
+        add({q_proj, k_proj, v_proj});
+    }
+    if (attention.qkv_bias) add({q_bias, k_bias, v_bias});
+    if (attention.qk_norm != QkNorm::none) add({q_norm, k_norm});
     add({o_proj});
-    if (plan.attention.o_bias) add({o_bias});
-    if (plan.attention.sinks) add({sinks});
+    if (attention.o_bias) add({o_bias});
+    if (attention.sinks) add({sinks});
     add({ffn_norm});
     if (plan.layers.at(static_cast<std::size_t>(layer)).kind == LayerKind::moe) {
         add({router});
         if (plan.moe.biases) add({router_bias});
+        if (plan.moe.choice_bias) add({choice_bias});
+        if (plan.moe.shared_intermediate > 0) add({shared_gate_proj, shared_up_proj, shared_down_proj});
     } else {
         add({gate_proj, up_proj, down_proj});
     }
@@ -89,6 +106,7 @@ std::vector<TensorRole> roles_of_expert(const ModelPlan& plan) {
 std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int layer) {
     const std::int64_t hidden = plan.hidden;
     const std::int64_t head_dim = plan.attention.head_dim;
+    const LatentPlan& latent = plan.attention.latent;
     const std::int64_t q_width = plan.attention.q_heads * head_dim;
     const std::int64_t kv_width = plan.attention.kv_heads * head_dim;
     const auto intermediate = [&]() -> std::int64_t {
@@ -126,8 +144,27 @@ std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int l
             return {plan.attention.qk_norm == QkNorm::all_heads ? q_width : head_dim};
         case TensorRole::k_norm:
             return {plan.attention.qk_norm == QkNorm::all_heads ? kv_width : head_dim};
+        case TensorRole::q_a_proj:
+            return {latent.q_rank, hidden};
+        case TensorRole::q_a_norm:
+            return {latent.q_rank};
+        case TensorRole::q_b_proj:
+            return {q_width, latent.q_rank};
+        case TensorRole::kv_a_proj:
+            return {plan.attention.cached_dim(), hidden};
+        case TensorRole::kv_a_norm:
+            return {latent.kv_rank};
+        case TensorRole::kv_b_proj:
+            return {std::int64_t{plan.attention.q_heads} * (latent.nope_dim + latent.value_dim), latent.kv_rank};
         case TensorRole::o_proj:
-            return {hidden, q_width};
+            return {hidden, std::int64_t{plan.attention.q_heads} * plan.attention.output_dim()};
+        case TensorRole::choice_bias:
+            return {plan.moe.experts};
+        case TensorRole::shared_gate_proj:
+        case TensorRole::shared_up_proj:
+            return {plan.moe.shared_intermediate, hidden};
+        case TensorRole::shared_down_proj:
+            return {hidden, plan.moe.shared_intermediate};
         case TensorRole::router:
             return {plan.moe.experts, hidden};
         case TensorRole::gate_proj:

@@ -13,30 +13,40 @@ namespace argosy {
 
 // Matrices are row-major [out, in], as checkpoints store them: y[o] = sum over i of w[o, i] * x[i].
 enum class TensorRole : std::uint8_t {
-    embedding,     // [vocab, hidden]
-    attn_norm,     // [hidden], before attention
-    q_proj,        // [q_heads * head_dim, hidden]
-    k_proj,        // [kv_heads * head_dim, hidden]
-    v_proj,        // [kv_heads * head_dim, hidden]
-    q_bias,        // [q_heads * head_dim]
-    k_bias,        // [kv_heads * head_dim]
-    v_bias,        // [kv_heads * head_dim]
-    q_norm,        // [head_dim], or [q_heads * head_dim] over all heads
-    k_norm,        // [head_dim], or [kv_heads * head_dim]
-    o_proj,        // [hidden, q_heads * head_dim]
-    o_bias,        // [hidden]
-    sinks,         // [q_heads]
-    ffn_norm,      // [hidden], before the feed-forward
-    router,        // [experts, hidden]
-    router_bias,   // [experts]
-    gate_proj,     // [intermediate, hidden]
-    up_proj,       // [intermediate, hidden]
-    down_proj,     // [hidden, intermediate]
-    gate_up_proj,  // [2 * intermediate, hidden]: rows of gate and up in turn
-    gate_up_bias,  // [2 * intermediate], in the same order
-    down_bias,     // [hidden]
-    final_norm,    // [hidden]
-    lm_head,       // [vocab, hidden]
+    embedding,         // [vocab, hidden]
+    attn_norm,         // [hidden], before attention
+    q_proj,            // [q_heads * head_dim, hidden]
+    k_proj,            // [kv_heads * head_dim, hidden]
+    v_proj,            // [kv_heads * head_dim, hidden]
+    q_bias,            // [q_heads * head_dim]
+    k_bias,            // [kv_heads * head_dim]
+    v_bias,            // [kv_heads * head_dim]
+    q_norm,            // [head_dim], or [q_heads * head_dim] over all heads
+    k_norm,            // [head_dim], or [kv_heads * head_dim]
+    q_a_proj,          // [q_rank, hidden]
+    q_a_norm,          // [q_rank]
+    q_b_proj,          // [q_heads * head_dim, q_rank]
+    kv_a_proj,         // [kv_rank + rotary_dim, hidden]
+    kv_a_norm,         // [kv_rank]
+    kv_b_proj,         // [q_heads * (nope_dim + value_dim), kv_rank]: of each head the key's rows, then the value's
+    o_proj,            // [hidden, q_heads * head_dim], over latents [hidden, q_heads * value_dim]
+    o_bias,            // [hidden]
+    sinks,             // [q_heads]
+    ffn_norm,          // [hidden], before the feed-forward
+    router,            // [experts, hidden]
+    router_bias,       // [experts]
+    choice_bias,       // [experts]
+    shared_gate_proj,  // [shared_intermediate, hidden]
+    shared_up_proj,    // [shared_intermediate, hidden]
+    shared_down_proj,  // [hidden, shared_intermediate]
+    gate_proj,         // [intermediate, hidden]
+    up_proj,           // [intermediate, hidden]
+    down_proj,         // [hidden, intermediate]
+    gate_up_proj,      // [2 * intermediate, hidden]: rows of gate and up in turn
+    gate_up_bias,      // [2 * intermediate], in the same order
+    down_bias,         // [hidden]
+    final_norm,        // [hidden]
+    lm_head,           // [vocab, hidden]
 };
 inline constexpr int kTensorRoleCount = static_cast<int>(TensorRole::lm_head) + 1;
 std::string_view name_of(TensorRole role);

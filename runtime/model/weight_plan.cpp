@@ -69,7 +69,12 @@ VocabRange vocab_of(const ModelPlan& plan, int tp_rank, int tp) {
 
 LeafShare attention_leaves(const ModelPlan& plan, int tp_rank, int tp) {
     check_leaf_part("tp", tp_rank, tp);
-    return leaf_share(plan.attention.q_heads, plan.attention.head_dim, tp_rank, tp);
+    return leaf_share(plan.attention.q_heads, plan.attention.output_dim(), tp_rank, tp);
+}
+
+LeafShare shared_leaves(const ModelPlan& plan, int tp_rank, int tp) {
+    check_leaf_part("tp", tp_rank, tp);
+    return leaf_share(plan.moe.shared_intermediate, 1, tp_rank, tp);
 }
 
 LeafShare dense_leaves(const ModelPlan& plan, int layer, int tp_rank, int tp) {
@@ -127,12 +132,31 @@ TensorSlice slice_of(const ModelPlan& plan, const TensorSpec& tensor, const Layo
     switch (tensor.role) {
         case TensorRole::q_proj:
         case TensorRole::q_bias:
+        case TensorRole::q_b_proj:
             return head_rows(plan, tensor, q_heads_of(plan, share.tp_rank, share.tp));
         case TensorRole::k_proj:
         case TensorRole::v_proj:
         case TensorRole::k_bias:
         case TensorRole::v_bias:
             return head_rows(plan, tensor, kv_heads_of(plan, share.tp_rank, share.tp));
+        case TensorRole::kv_b_proj: {
+            const HeadRange heads = q_heads_of(plan, share.tp_rank, share.tp);
+            const std::int64_t rows = plan.attention.latent.nope_dim + plan.attention.latent.value_dim;
+            return rows_of(tensor, heads.begin * rows, heads.end * rows);
+        }
+        case TensorRole::q_a_proj:
+        case TensorRole::kv_a_proj:
+            return q_heads_of(plan, share.tp_rank, share.tp).empty() ? TensorSlice{}
+                                                                     : rows_of(tensor, 0, tensor.shape[0]);
+        case TensorRole::shared_gate_proj:
+        case TensorRole::shared_up_proj: {
+            const LeafShare leaves = shared_leaves(plan, share.tp_rank, share.tp);
+            return rows_of(tensor, leaves.k_begin, leaves.k_end);
+        }
+        case TensorRole::shared_down_proj: {
+            const LeafShare leaves = shared_leaves(plan, share.tp_rank, share.tp);
+            return columns_of(tensor, leaves.k_begin, leaves.k_end);
+        }
         case TensorRole::o_proj: {
             const LeafShare leaves = attention_leaves(plan, share.tp_rank, share.tp);
             return columns_of(tensor, leaves.k_begin, leaves.k_end);
@@ -152,6 +176,9 @@ TensorSlice slice_of(const ModelPlan& plan, const TensorSpec& tensor, const Layo
         case TensorRole::attn_norm:
         case TensorRole::q_norm:
         case TensorRole::k_norm:
+        case TensorRole::q_a_norm:
+        case TensorRole::kv_a_norm:
+        case TensorRole::choice_bias:
         case TensorRole::o_bias:
         case TensorRole::sinks:
         case TensorRole::ffn_norm:
@@ -177,7 +204,12 @@ WeightClass class_of(const TensorSpec& tensor) {
             return WeightClass::head;
         case TensorRole::router:
         case TensorRole::router_bias:
+        case TensorRole::choice_bias:
             return WeightClass::router;
+        case TensorRole::shared_gate_proj:
+        case TensorRole::shared_up_proj:
+        case TensorRole::shared_down_proj:
+            return WeightClass::dense;
         case TensorRole::gate_proj:
         case TensorRole::up_proj:
         case TensorRole::down_proj:
@@ -190,6 +222,8 @@ WeightClass class_of(const TensorSpec& tensor) {
         case TensorRole::final_norm:
         case TensorRole::q_norm:
         case TensorRole::k_norm:
+        case TensorRole::q_a_norm:
+        case TensorRole::kv_a_norm:
             return WeightClass::norms;
         default:
             return WeightClass::attention;
@@ -276,7 +310,8 @@ std::int64_t kv_bytes_per_token(const ModelPlan& plan, DType kv_dtype) {
 
 std::int64_t kv_bytes_per_token(const ModelPlan& plan, DType kv_dtype, int tp_rank, int tp) {
     const std::int64_t heads = kv_heads_of(plan, tp_rank, tp).count();
-    return 2 * plan.layer_count * heads * kv_vector_bytes(kv_dtype, plan.attention.head_dim);
+    const std::int64_t vectors = plan.attention.over_latents() ? 1 : 2;
+    return vectors * plan.layer_count * heads * kv_vector_bytes(kv_dtype, plan.attention.cached_dim());
 }
 
 }  // namespace argosy

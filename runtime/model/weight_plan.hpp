@@ -54,9 +54,10 @@ inline constexpr int kVocabUnitRows = 16;
 VocabRange vocab_of(const ModelPlan& plan, int tp_rank, int tp);
 
 // The leaves of a row-parallel product that a rank owns. Columns count from k_begin.
-LeafShare attention_leaves(const ModelPlan& plan, int tp_rank, int tp);  // of q_heads * head_dim; unit: a head
+LeafShare attention_leaves(const ModelPlan& plan, int tp_rank, int tp);  // of q_heads * output_dim(); unit: a head
 LeafShare dense_leaves(const ModelPlan& plan, int layer, int tp_rank,
                        int tp);  // of the dense layer's intermediate; unit: a column
+LeafShare shared_leaves(const ModelPlan& plan, int tp_rank, int tp);    // of moe.shared_intermediate; unit: a column
 LeafShare expert_leaves(const ModelPlan& plan, int etp_rank, int etp);  // of moe.intermediate; unit: moe.leaf_unit
 int expert_leaf_units(const ModelPlan& plan);                           // of an expert's columns
 

@@ -35,7 +35,7 @@ TEST_CASE("every backend has a full table or a reason, and all of one mode share
         REQUIRE(reference_of(ops).name == "reference");
         REQUIRE(reference_of(ops).products == ops.products);
         REQUIRE((ops.packed_bytes && ops.pack && ops.product_scratch_bytes && ops.kv_block_bytes &&
-                 ops.sample_scratch_bytes && ops.embed && ops.rms_norm && ops.qkv && ops.attention &&
+                 ops.sample_scratch_bytes && ops.embed && ops.rms_norm && ops.qkv && ops.latent && ops.attention &&
                  ops.leaf_projection && ops.leaf_join && ops.route && ops.gate_up && ops.combine && ops.logits &&
                  ops.sample));
     }

@@ -69,6 +69,8 @@ void check_family(const std::string& name) {
 TEST_CASE("mixtral: the same bytes in all ways") { check_family("mixtral"); }
 TEST_CASE("qwen3_moe in nvfp4: the same bytes in all ways") { check_family("qwen3_moe_nvfp4"); }
 TEST_CASE("olmoe: the same bytes in all ways") { check_family("olmoe"); }
+TEST_CASE("deepseek v2: the same bytes in all ways") { check_family("deepseek_v2"); }
+TEST_CASE("deepseek v3 in fp8: the same bytes in all ways") { check_family("deepseek_v3_fp8"); }
 TEST_CASE("gpt-oss: the same bytes in all ways") { check_family("gpt_oss"); }
 TEST_CASE("qwen3 dense: the same bytes in all ways") { check_family("qwen3_dense"); }
 TEST_CASE("llama 3.1: the same bytes in all ways") { check_family("llama31"); }

@@ -34,8 +34,11 @@ ARGOSY_INLINE void fetch_task(const AttentionArgs& args, const AttentionTask& ta
                   kv_key_offset(spec, task.run.kv_head),
               kKvBlockTokens * spec.head_dim * kv_element_bytes(spec));
     }
-    for (int i = 0; i < task.count; i += task.run.count)
-        fetch(args.q + task.offset(args, i), std::int64_t{task.run.count} * args.head_dim * 4);
+    const bool adjacent = args.rows_by_head == 0;  // the heads of a row
+    for (int i = 0; i < task.count; i += adjacent ? task.run.count : 1) {
+        fetch(args.q + task.place(args, i) * args.head_dim,
+              std::int64_t{adjacent ? task.run.count : 1} * args.head_dim * 4);
+    }
 }
 
 // A tile of queries [first, first + queries) of a task, with its part of the buffers q and o.
@@ -47,13 +50,14 @@ static TileState begin_tile(const AttentionArgs& args, const AttentionTask& task
     tile.queries = queries;
     tile.q = q;
     tile.o = o;
-    if (args.window > 0) start_empty<V>(tile, kv_value_stride(args.kv.spec));
+    if (args.window > 0) start_empty<V>(tile, kv_output_stride(args.kv.spec));
     for (int i = 0; i < queries; ++i, q += kQueryStride) {
-        const float* from = args.q + task.offset(args, first + i);
+        const float* from = args.q + task.place(args, first + i) * args.head_dim;
         if constexpr (!std::is_void_v<Dot>) {
             quantise_query<V>(from, args.head_dim, args.scale, q);
         } else {
             std::memcpy(q, from, static_cast<std::size_t>(args.head_dim) * sizeof(float));
+            for (std::int64_t d = args.head_dim; d < kv_value_stride(args.kv.spec); ++d) q[d] = 0;  // latents' rounding
         }
     }
     return tile;
@@ -61,16 +65,17 @@ static TileState begin_tile(const AttentionArgs& args, const AttentionTask& task
 
 template <class V>
 static void end_tile(const AttentionArgs& args, const AttentionTask& task, const TileState& tile) {
-    const std::int64_t stride = kv_value_stride(args.kv.spec);
+    const std::int64_t stride = kv_output_stride(args.kv.spec);
+    const int value_dim = kv_value_dim(args.kv.spec);
     for (int i = 0; i < tile.queries; ++i) {
         float* from = tile.o + i * stride;
         float l = tile.l[i];
         if (args.sink != nullptr) l = merge_sink<V>(args.sink[task.head(tile.first + i)], tile.m[i], l, stride, from);
         const V sum = V::set(l);
-        float* out = args.out + task.offset(args, tile.first + i);
+        float* out = args.out + task.place(args, tile.first + i) * value_dim;
         int d = 0;
-        for (; d + 16 <= args.head_dim; d += 16) vdiv(V::load(from + d), sum).store(out + d);
-        if (d < args.head_dim) vdiv(V::load(from + d), sum).store_first(out + d, args.head_dim - d);
+        for (; d + 16 <= value_dim; d += 16) vdiv(V::load(from + d), sum).store(out + d);
+        if (d < value_dim) vdiv(V::load(from + d), sum).store_first(out + d, value_dim - d);
     }
 }
 
@@ -82,7 +87,7 @@ template <class V, class Dot>
     alignas(64) float q[kTaskQueries * kQueryStride];  // or CodeQuery
     alignas(64) float o[kTaskQueries * kHeadDimMax];
     alignas(64) float decoded[2 * kSegmentKeys * kHeadDimMax];
-    const std::int64_t stride = kv_value_stride(args.kv.spec);
+    const std::int64_t stride = kv_output_stride(args.kv.spec);
 
     TileState tile[kTilesMax<V>];
     const int tiles = (task.count + V::kQueryRows - 1) / V::kQueryRows;
@@ -112,7 +117,7 @@ template <class V, class Dot>
     static_assert(kTilesMax<V> * V::kQueryRows <= kTaskQueries);
     alignas(64) float q[kTaskQueries * kQueryStride];  // or CodeQuery
     alignas(64) float o[kTaskQueries * kHeadDimMax];
-    const std::int64_t stride = kv_value_stride(args.kv.spec);
+    const std::int64_t stride = kv_output_stride(args.kv.spec);
     TileState tile[kTilesMax<V>];
     int queries = 0;
     for (int r = 0; r < runs; ++r) {
@@ -151,7 +156,7 @@ template <class V, class Dot>
     alignas(64) float q[kTaskQueries * kQueryStride];  // or CodeQuery
     alignas(64) float o[kTaskQueries * kHeadDimMax];
     alignas(64) float decoded[2 * kSegmentKeys * kHeadDimMax];
-    const std::int64_t stride = kv_value_stride(args.kv.spec);
+    const std::int64_t stride = kv_output_stride(args.kv.spec);
     const int heads = task.run.count;
     const int spans_per_tile = V::kQueryRows / heads > 1 ? V::kQueryRows / heads : 1;
     TileState tile[kTaskQueries];

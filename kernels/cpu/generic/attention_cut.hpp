@@ -47,9 +47,11 @@ struct AttentionTask {
         return first_key(args, 0) / kSegmentKeys * kSegmentKeys;
     }
     [[gnu::always_inline]] int head(int i) const { return run.first + (query + i) % run.count; }
-    [[gnu::always_inline]] std::int64_t offset(const AttentionArgs& args, int i) const {
-        const int at = row_each ? span[row(i)].row_begin : span->row_begin + row(i);
-        return (static_cast<std::int64_t>(at) * args.q_heads + head(i)) * args.head_dim;
+    // Where query i stands among all, counted in heads of rows.
+    [[gnu::always_inline]] std::int64_t place(const AttentionArgs& args, int i) const {
+        const std::int64_t at = row_each ? span[row(i)].row_begin : span->row_begin + row(i);
+        return args.rows_by_head > 0 ? static_cast<std::int64_t>(head(i)) * args.rows_by_head + at
+                                     : at * args.q_heads + head(i);
     }
 };
 

@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/generic/attention_codes.hpp"
 #include "kernels/cpu/generic/attention_cut.hpp"
+#include "kernels/cpu/generic/attention_latents.hpp"
 #include "kernels/cpu/generic/attention_tile.hpp"
 #include "kernels/cpu/kv_block.hpp"
 
@@ -107,10 +108,16 @@ ARGOSY_INLINE void hide_keys(float* score, int from) {
 template <class V, class Kv>
 static void attend_segment(const AttentionArgs& args, const TileState& tile, const SegmentBlocks& segment,
                            const SegmentKeys& keys, SegmentSums& sums) {
-    const std::int64_t stride = kv_value_stride(args.kv.spec);
+    const std::int64_t stride = kv_output_stride(args.kv.spec);
+    const std::int64_t row_stride = kv_value_stride(args.kv.spec);
     alignas(64) float p[kTileQueries * kSegmentKeys];
-    score_segment_of<V, Kv, V::kQueryRows>(tile.queries, tile.q, segment.key, segment.value, segment.blocks,
-                                           args.head_dim, args.scale, p);
+    if (args.kv.spec.latent_dim > 0) {
+        score_latents_of<V, Kv, V::kQueryRows>(tile.queries, tile.q, segment.key, segment.blocks, row_stride,
+                                               args.scale, p);
+    } else {
+        score_segment_of<V, Kv, V::kQueryRows>(tile.queries, tile.q, segment.key, segment.value, segment.blocks,
+                                               args.head_dim, args.scale, p);
+    }
     for (int i = keys.first; i < keys.last; ++i) {
         hide_keys(p + i * kSegmentKeys, keys.from[i]);
         softmax_segment<V>(p + i * kSegmentKeys, keys.end[i], sums.m + i, sums.l + i);
@@ -123,14 +130,16 @@ static void attend_segment(const AttentionArgs& args, const TileState& tile, con
         for (int key = from; key < common && i < tile.queries; ++key) p[i * kSegmentKeys + key] = 0;  // sums not used
     }
     float* o = sums.o;
-    value_segment_of<V, Kv, V::kQueryRows>(tile.queries, p, segment.value, segment.next_key, stride, from, common, o);
+    value_segment_of<V, Kv, V::kQueryRows>(tile.queries, p, segment.value, segment.next_key, row_stride, stride, from,
+                                           common, o);
     for (int i = keys.first; i < keys.last;
          ++i) {  // keys that only later rows see, where the causal edge crosses the tile
         for (int key = common; key < keys.end[i]; ++key) {
             const std::byte* v = segment.value[key / kKvBlockTokens];
             const V weight = V::set(p[i * kSegmentKeys + key]);
             for (std::int64_t d = 0; d < stride; d += 16) {
-                vfma(weight, Kv::template load<V>(v, (key % kKvBlockTokens) * stride + d), V::load(o + i * stride + d))
+                vfma(weight, Kv::template load<V>(v, (key % kKvBlockTokens) * row_stride + d),
+                     V::load(o + i * stride + d))
                     .store(o + i * stride + d);
             }
         }
@@ -202,7 +211,7 @@ static void tile_segment(const AttentionArgs& args, const AttentionTask& task, T
         V::load(sums.m).store(tile.m);
         V::load(sums.l).store(tile.l);
     } else {
-        merge_segment<V>(tile, sums.m, sums.l, sums.o, kv_value_stride(args.kv.spec), keys);
+        merge_segment<V>(tile, sums.m, sums.l, sums.o, kv_output_stride(args.kv.spec), keys);
     }
 }
 
@@ -240,6 +249,12 @@ static SegmentBlocks segment_blocks(const AttentionArgs& args, const AttentionTa
         segment.key[b] = block + kv_key_offset(spec, task.run.kv_head);
         segment.value[b] = block + kv_value_offset(spec, task.run.kv_head);
         if (decoded == nullptr) continue;
+        if (spec.latent_dim > 0) {
+            float* rows = decoded + b * 16 * stride;
+            for (int i = 0; i < 16 * stride; i += 16) KvBf16::load<V>(segment.key[b], i).store(rows + i);
+            segment.key[b] = segment.value[b] = reinterpret_cast<const std::byte*>(rows);
+            continue;
+        }
         float* keys = decoded + b * 16 * (spec.head_dim + stride);
         float* values = keys + 16 * spec.head_dim;
         for (int i = 0; i < 16 * spec.head_dim; i += 16) KvBf16::load<V>(segment.key[b], i).store(keys + i);

@@ -146,24 +146,24 @@ template <class V, class Kv, int kQueries>
 
 template <class V, class Kv, int kQueries>
 [[gnu::always_inline]] static inline void value_segment(const float* p, const std::byte* const* value,
-                                                        const std::byte* const* fetch, std::int64_t stride, int first,
-                                                        int keys, float* o) {
+                                                        const std::byte* const* fetch, std::int64_t stride,
+                                                        std::int64_t o_stride, int first, int keys, float* o) {
     constexpr int kWidth = tile_width<V>(kQueries);
-    const int vectors = static_cast<int>(stride / 16);
+    const int vectors = static_cast<int>(o_stride / 16);
     for (int c = 0; c < vectors;) {
         const SegmentPointers from = segment_pointers(value, c * 16 * Kv::kBytes);
         const SegmentPointers later = segment_pointers(fetch, c * 16 * Kv::kBytes);
         const int left = vectors - c;
         if (kWidth >= 4 && left >= 4) {
             value_tile<V, Kv, kQueries, kWidth >= 4 ? 4 : 1>(p, from.block, later.block, stride, first, keys,
-                                                             o + c * 16, stride);
+                                                             o + c * 16, o_stride);
             c += 4;
         } else if (kWidth >= 2 && left >= 2) {
             value_tile<V, Kv, kQueries, kWidth >= 2 ? 2 : 1>(p, from.block, later.block, stride, first, keys,
-                                                             o + c * 16, stride);
+                                                             o + c * 16, o_stride);
             c += 2;
         } else {
-            value_tile<V, Kv, kQueries, 1>(p, from.block, later.block, stride, first, keys, o + c * 16, stride);
+            value_tile<V, Kv, kQueries, 1>(p, from.block, later.block, stride, first, keys, o + c * 16, o_stride);
             c += 1;
         }
     }
@@ -179,9 +179,10 @@ static void score_segment_of(int queries, const float* q, const std::byte* const
 }
 template <class V, class Kv, int kQueries>
 static void value_segment_of(int queries, const float* p, const std::byte* const* value, const std::byte* const* fetch,
-                             std::int64_t stride, int from, int keys, float* o) {
-    if (queries == kQueries) return value_segment<V, Kv, kQueries>(p, value, fetch, stride, from, keys, o);
-    if constexpr (kQueries > 1) value_segment_of<V, Kv, kQueries - 1>(queries, p, value, fetch, stride, from, keys, o);
+                             std::int64_t stride, std::int64_t o_stride, int from, int keys, float* o) {
+    if (queries == kQueries) return value_segment<V, Kv, kQueries>(p, value, fetch, stride, o_stride, from, keys, o);
+    if constexpr (kQueries > 1)
+        value_segment_of<V, Kv, kQueries - 1>(queries, p, value, fetch, stride, o_stride, from, keys, o);
 }
 
 // Scores of one query become exp(score - m); keys beyond `keys` take no part. Returns m and the sum of the exponentials

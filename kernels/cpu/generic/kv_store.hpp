@@ -76,4 +76,18 @@ static void store_value(const KvSpec& spec, std::byte* block, int head, int toke
     }
 }
 
+// A latent, [head_dim], of head 0.
+static inline void store_latent(const KvSpec& spec, std::byte* block, int token, const float* x) {
+    const std::int64_t stride = kv_value_stride(spec);
+    std::byte* row = block + token * stride * kv_element_bytes(spec);
+    for (std::int64_t d = 0; d < stride; ++d) {
+        const float value = d < spec.head_dim ? x[d] : 0.0F;
+        if (spec.dtype == DType::bf16) {
+            reinterpret_cast<std::uint16_t*>(row)[d] = encode_bf16(value);
+        } else {
+            reinterpret_cast<float*>(row)[d] = value;
+        }
+    }
+}
+
 }  // namespace argosy

@@ -184,7 +184,11 @@ template <class Finish, class Run>
 static void run_task(const ProductJob& job, const ProductTask& task, const FetchAhead& ahead, int rows_max,
                      const Finish& finish, const Run& run) {
     if constexpr (std::is_same_v<Finish, NoFinish>) {
-        run(job, task.row_begin, task.row_end, ahead);
+        if (job.out_group == 0) return run(job, task.row_begin, task.row_end, ahead);
+        ProductJob own = job;
+        own.out = job.out + task.group * job.out_group;
+        own.out_row = job.group_begin[task.group];
+        run(own, task.row_begin, task.row_end, ahead);
     } else {
         alignas(64) float values[kFinishRowsMax * (kSlotsMax + 1) * kPanelOutputs];
         const std::int64_t n = job.weight[0].spec.n;

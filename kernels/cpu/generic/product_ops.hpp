@@ -14,7 +14,8 @@ ARGOSY_INLINE ProductJob leaf_projection_job(const LeafProjectionArgs& args) {
     job.weight = args.weight;
     job.x = args.x;
     job.out = args.out;
-    job.out_stride = args.weight[0].spec.n;
+    job.out_stride = args.out_stride > 0 ? args.out_stride : args.weight[0].spec.n;
+    job.out_group = args.out_group;
     job.bias = args.bias;
     return job;
 }

@@ -23,7 +23,8 @@ struct ProductJob {
     const float* x = nullptr;                   // [*, k]
     float* out = nullptr;                       // [rows, n], row stride out_stride floats
     std::int64_t out_stride = 0;
-    std::int64_t out_row = 0;  // row and output that stand at `out`
+    std::int64_t out_group = 0;  // > 0: floats from the first row of a group to that of the next
+    std::int64_t out_row = 0;    // row and output that stand at `out`
     std::int64_t out_output = 0;
     int panel_unit = 1;                     // tasks take whole multiples of that many panels of a matrix
     const float* const* bias = nullptr;     // [groups] of [n]: where the first leaf's chains start; null: at 0

@@ -8,39 +8,11 @@
 
 #include "kernels/cpu/generic/kv_store.hpp"
 #include "kernels/cpu/generic/product.hpp"
+#include "kernels/cpu/generic/rotate.hpp"
 #include "kernels/cpu/generic/row_math.hpp"
 #include "kernels/ops.hpp"
 
 namespace argosy {
-
-// 16 pairs (or `width`) of a rotation in place: a' = a cos - b sin, b' = b cos + a sin, as numerics.md rounds them.
-template <class V>
-[[gnu::always_inline]] static inline void rotate_pairs(float* first, float* second, const float* cosine,
-                                                       const float* sine, int width) {
-    const bool whole = width == 16;
-    const V a = whole ? V::load(first) : V::load_first(first, width);
-    const V b = whole ? V::load(second) : V::load_first(second, width);
-    const V c = whole ? V::load(cosine) : V::load_first(cosine, width);
-    const V s = whole ? V::load(sine) : V::load_first(sine, width);
-    const V minus_s = vmul(s, V::set(-1.0F));  // only turns the sign, of a zero too
-    const V rotated_a = vfma(a, c, vmul(b, minus_s));
-    const V rotated_b = vfma(b, c, vmul(a, s));
-    if (whole) {
-        rotated_a.store(first);
-        rotated_b.store(second);
-    } else {
-        rotated_a.store_first(first, width);
-        rotated_b.store_first(second, width);
-    }
-}
-
-template <class V>
-static void rotate_head(const QkvArgs& args, float* head, const float* cosine, const float* sine) {
-    const int half = args.rotary_dim / 2;
-    for (int i = 0; i < half; i += 16) {
-        rotate_pairs<V>(head + i, head + half + i, cosine + i, sine + i, half - i < 16 ? half - i : 16);
-    }
-}
 
 template <class V>
 static void add_bias(const float* bias, int n, float* x) {
@@ -82,7 +54,8 @@ static void place_head(const QkvArgs& args, std::int64_t row, int head, const fl
         rms_norm_row<V>(x, norm, n, args.norm_eps, x);
     }
     const std::int64_t half = args.rotary_dim / 2;
-    rotate_head<V>(args, x, args.rope_cos + args.position[row] * half, args.rope_sin + args.position[row] * half);
+    rotate_halves<V>(x, static_cast<int>(half), args.rope_cos + args.position[row] * half,
+                     args.rope_sin + args.position[row] * half);
     if (is_key != 0) return store_key<V>(args.kv.spec, block, own, token, x);
     std::memcpy(args.q + (row * args.q_heads + head) * n, x, static_cast<std::size_t>(n) * sizeof(float));
 }

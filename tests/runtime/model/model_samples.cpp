@@ -34,6 +34,26 @@ ConfigKeys sample_config(std::string_view family) {
         keys["rope_scaling"] =
             R"({"rope_type":"yarn","factor":32.0,"truncate":false,"original_max_position_embeddings":64})";
     }
+    if (family == "deepseek_v2" || family == "deepseek_v3") {
+        const bool v3 = family == "deepseek_v3";
+        keys["architectures"] = v3 ? R"(["DeepseekV3ForCausalLM"])" : R"(["DeepseekV2ForCausalLM"])";
+        keys["kv_lora_rank"] = "24";
+        keys["q_lora_rank"] = v3 ? "18" : "null";
+        keys["qk_nope_head_dim"] = "10";
+        keys["qk_rope_head_dim"] = "6";
+        keys["v_head_dim"] = "14";
+        keys["n_routed_experts"] = "8";
+        keys["num_experts_per_tok"] = "3";
+        keys["n_shared_experts"] = "2";
+        keys["moe_intermediate_size"] = "22";
+        keys["first_k_dense_replace"] = "1";
+        keys["topk_method"] = v3 ? "\"noaux_tc\"" : "\"group_limited_greedy\"";
+        keys["n_group"] = "4";
+        keys["topk_group"] = "2";
+        keys["routed_scaling_factor"] = "16.0";
+        keys["rope_scaling"] = R"({"type":"yarn","factor":40,"original_max_position_embeddings":64,
+            "mscale":0.707,"mscale_all_dim":0.707})";
+    }
     if (family == "olmoe") {
         keys["architectures"] = R"(["OlmoeForCausalLM"])";
         keys["num_experts"] = "5";

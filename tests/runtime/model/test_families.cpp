@@ -3,6 +3,7 @@
 #include <set>
 
 #include "runtime/model/families.hpp"
+#include "runtime/model/weight_plan.hpp"
 #include "tests/runtime/model/model_samples.hpp"
 
 using namespace argosy;
@@ -11,7 +12,7 @@ using test::plan_of;
 using test::sample_config;
 
 TEST_CASE("every family in the list plans its sample, and names each of its tensors once") {
-    REQUIRE(families().size() == 6);
+    REQUIRE(families().size() == 8);
     for (const Family& family : families()) {
         INFO(family.name);
         const ModelPlan plan = plan_of(sample_config(family.name));
@@ -135,6 +136,34 @@ TEST_CASE("windows of other families: every layer's, or those from max_window_la
     CHECK(windows(plan_of(moe)) == std::vector<int>{64, 64, 64});
     moe["use_sliding_window"] = "false";
     CHECK(windows(plan_of(moe)) == std::vector<int>{0, 0, 0});
+}
+
+TEST_CASE("deepseek: latents, leading dense layers, shared experts, groups, and the scores that YaRN stretches") {
+    const ModelPlan v2 = plan_of(sample_config("deepseek_v2"));
+    CHECK(v2.attention.latent == LatentPlan{24, 0, 10, 14});
+    CHECK(v2.attention.head_dim == 16);
+    CHECK(v2.attention.cached_dim() == 30);
+    CHECK(v2.attention.output_dim() == 14);
+    CHECK(v2.attention.rope.rotary_dim == 6);
+    CHECK(v2.attention.rope.amplitude == 1.0);
+    const double magnitude = yarn_magnitude(40, 0.707);
+    CHECK(v2.attention.softmax_scale == Approx(magnitude * magnitude / 4));
+    CHECK(v2.moe == MoePlan{.experts = 8,
+                            .top_k = 3,
+                            .intermediate = 22,
+                            .routing = {.groups = 4, .groups_kept = 2, .scale = 16},
+                            .shared_intermediate = 44});
+    CHECK(v2.layers == std::vector<LayerPlan>{{LayerKind::dense, 43}, {LayerKind::moe, 22}, {LayerKind::moe, 22}});
+    CHECK(kv_bytes_per_token(v2, DType::bf16) == 3 * 30 * 2);
+    const ModelPlan v3 = plan_of(sample_config("deepseek_v3"));
+    CHECK(v3.attention.latent == LatentPlan{24, 18, 10, 14});
+    CHECK(v3.moe.routing == RoutingRule{RouterScoring::sigmoid, true, 4, 2, 2, 16});
+    CHECK(v3.moe.choice_bias);
+    CHECK(shape_of(v3, TensorRole::kv_b_proj, 0) == std::vector<std::int64_t>{6 * 24, 24});
+    ConfigKeys greedy = sample_config("deepseek_v2");
+    greedy["topk_method"] = "\"greedy\"";
+    greedy["norm_topk_prob"] = "true";
+    CHECK(plan_of(greedy).moe.routing == RoutingRule{.renormalise = true});
 }
 
 TEST_CASE("mixtral: w1 is gate, w3 is up, w2 is down; weights are always renormalised") {

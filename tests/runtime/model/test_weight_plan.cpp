@@ -46,6 +46,7 @@ ModelPlan random_plan(std::mt19937& random, std::string_view family) {
     keys["moe_intermediate_size"] = std::to_string(any(1, 50));
     const std::string experts = std::to_string(any(3, 11));
     keys["num_experts"] = keys["num_local_experts"] = experts;
+    keys["n_routed_experts"] = std::to_string(4 * any(2, 4));
     keys["eos_token_id"] = keys["bos_token_id"] = "null";
     return test::plan_of(keys);
 }
@@ -78,6 +79,8 @@ TEST_CASE("over tp every element of a split tensor is held once, of a whole one 
                 INFO(describe(plan) << tensor.name << ", tp " << tp);
                 const std::vector<int> counts = cover_count(plan, tensor, shares);
                 switch (tensor.role) {
+                    case TensorRole::q_a_proj:
+                    case TensorRole::kv_a_proj:  // of every rank that has heads
                     case TensorRole::k_proj:
                     case TensorRole::v_proj:
                     case TensorRole::k_bias:
@@ -91,6 +94,11 @@ TEST_CASE("over tp every element of a split tensor is held once, of a whole one 
                     case TensorRole::down_proj:
                         CHECK(all_equal_to(counts, tensor.expert >= 0 ? tp : 1));
                         break;
+                    case TensorRole::shared_gate_proj:
+                    case TensorRole::shared_up_proj:
+                    case TensorRole::shared_down_proj:
+                    case TensorRole::q_b_proj:
+                    case TensorRole::kv_b_proj:
                     case TensorRole::q_proj:
                     case TensorRole::q_bias:
                     case TensorRole::o_proj:
