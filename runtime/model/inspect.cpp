@@ -109,8 +109,9 @@ std::string kv_lines(const ModelPlan& plan) {
         const std::int64_t bytes = kv_bytes_per_token(plan, dtype);
         return fmt::format("{} bytes ({})", grouped(bytes), binary_size(bytes));
     };
-    return line("KV per token, bf16", amount(DType::bf16)) + line("KV per token, f32", amount(DType::f32)) +
-           line("KV per token, int8", amount(DType::int8));
+    std::string text = line("KV per token, bf16", amount(DType::bf16)) + line("KV per token, f32", amount(DType::f32));
+    if (!plan.attention.over_latents()) text += line("KV per token, int8", amount(DType::int8));
+    return text;
 }
 
 // One line per class of weights that the model has: over all ranks the least and the most bytes.

@@ -126,4 +126,15 @@ std::vector<FileTensor> layout_of(const std::vector<TensorSpec>& tensors, const 
     return result;
 }
 
+Checkpoint checkpoint_of(const std::vector<FileTensor>& tensors) {
+    CheckpointHeaders headers;
+    headers.folder = "some";
+    const std::string header = header_json(tensors);
+    std::string prefix;
+    for (int byte = 0; byte < 8; ++byte) prefix += static_cast<char>(header.size() >> (8 * byte) & 0xff);
+    prefix += header;
+    headers.files = {{"model.safetensors", static_cast<std::int64_t>(prefix.size()) + tensors.back().end, prefix}};
+    return parse_checkpoint(headers);
+}
+
 }  // namespace argosy::test

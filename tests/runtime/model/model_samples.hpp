@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/base/error.hpp"
+#include "runtime/model/checkpoint.hpp"
 #include "runtime/model/families.hpp"
 
 namespace argosy::test {
@@ -56,5 +57,8 @@ void write_text(const std::filesystem::path& path, const std::string& text);
 // The tensors of a plan laid out one after the other in one format.
 std::vector<FileTensor> layout_of(const std::vector<TensorSpec>& tensors, const std::string& format,
                                   std::int64_t bytes_per_element);
+
+// A checkpoint as if read from one file; only headers are needed for matching.
+Checkpoint checkpoint_of(const std::vector<FileTensor>& tensors);
 
 }  // namespace argosy::test

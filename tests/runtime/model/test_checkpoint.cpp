@@ -311,18 +311,6 @@ Model sample_model(std::string_view family) {
     return model;
 }
 
-// A checkpoint as if read from one file; only headers are needed for matching.
-Checkpoint checkpoint_of(const std::vector<FileTensor>& tensors) {
-    CheckpointHeaders headers;
-    headers.folder = "some";
-    const std::string header = test::header_json(tensors);
-    std::string prefix;
-    for (int byte = 0; byte < 8; ++byte) prefix += static_cast<char>(header.size() >> (8 * byte) & 0xff);
-    prefix += header;
-    headers.files = {{"model.safetensors", static_cast<std::int64_t>(prefix.size()) + tensors.back().end, prefix}};
-    return parse_checkpoint(headers);
-}
-
 // Moves tensor `at` into another format, and those behind it along.
 void reformat(std::vector<FileTensor>& tensors, std::size_t at, const std::string& format, std::int64_t bytes_each) {
     const std::int64_t bytes = (tensors[at].end - tensors[at].begin) / 2 * bytes_each;
@@ -353,7 +341,7 @@ TEST_CASE("a plan's tensors are matched in the plan's order, wherever the file h
             tensor.begin = at;
             tensor.end = at += bytes;
         }
-        const std::vector<StoredTensor> stored = match_tensors(model.wanted, checkpoint_of(reversed));
+        const std::vector<StoredTensor> stored = match_tensors(model.wanted, test::checkpoint_of(reversed));
         REQUIRE(stored.size() == model.wanted.size());
         for (std::size_t i = 0; i < stored.size(); ++i) {
             CHECK(stored[i].name == model.wanted[i].name);
@@ -365,7 +353,9 @@ TEST_CASE("a plan's tensors are matched in the plan's order, wherever the file h
 
 TEST_CASE("what does not match has its sentence") {
     Model model = sample_model("mixtral");
-    const auto sentence = [&] { return sentence_of([&] { match_tensors(model.wanted, checkpoint_of(model.files)); }); };
+    const auto sentence = [&] {
+        return sentence_of([&] { match_tensors(model.wanted, test::checkpoint_of(model.files)); });
+    };
     const std::size_t norm = find(model, TensorRole::attn_norm, 1, -1);
     const std::size_t v = find(model, TensorRole::v_proj, 2, -1);
     const std::size_t up = find(model, TensorRole::up_proj, 0, 3);
@@ -393,7 +383,7 @@ TEST_CASE("what does not match has its sentence") {
         CHECK_THAT(
             sentence_of([&] {
                 const std::vector<TensorSpec> wanted(model.wanted.begin(), model.wanted.end() - 1);
-                match_tensors(wanted, checkpoint_of(model.files));
+                match_tensors(wanted, test::checkpoint_of(model.files));
             }),
             Catch::Contains(
                 "v_proj.weight is stored as f32, but model.layers.2.self_attn.q_proj.weight, which is used together"));
@@ -407,7 +397,7 @@ TEST_CASE("what does not match has its sentence") {
     }
     SECTION("norms may differ from matrices") {
         reformat(model.files, norm, "F32", 4);
-        CHECK(match_tensors(model.wanted, checkpoint_of(model.files))[norm].dtype == DType::f32);
+        CHECK(match_tensors(model.wanted, test::checkpoint_of(model.files))[norm].dtype == DType::f32);
     }
     SECTION("a stranger") {
         const std::int64_t end = model.files.back().end;
@@ -419,7 +409,7 @@ TEST_CASE("what does not match has its sentence") {
     SECTION("a harmless extra") {
         const std::int64_t end = model.files.back().end;
         model.files.push_back({"model.layers.0.self_attn.rotary_emb.inv_freq", "BF16", {3}, end, end + 6});
-        CHECK(match_tensors(model.wanted, checkpoint_of(model.files)).size() == model.wanted.size());
+        CHECK(match_tensors(model.wanted, test::checkpoint_of(model.files)).size() == model.wanted.size());
     }
 }
 
@@ -427,8 +417,8 @@ TEST_CASE("a stored head is passed over when embeddings are tied, and missed whe
     Model model = sample_model("llama");
     REQUIRE(model.wanted.back().role == TensorRole::lm_head);
     const std::vector<TensorSpec> tied(model.wanted.begin(), model.wanted.end() - 1);
-    CHECK(match_tensors(tied, checkpoint_of(model.files)).size() == tied.size());
+    CHECK(match_tensors(tied, test::checkpoint_of(model.files)).size() == tied.size());
     model.files.pop_back();
-    CHECK_THAT(sentence_of([&] { match_tensors(model.wanted, checkpoint_of(model.files)); }),
+    CHECK_THAT(sentence_of([&] { match_tensors(model.wanted, test::checkpoint_of(model.files)); }),
                Catch::Contains("The tensor lm_head.weight"));
 }
