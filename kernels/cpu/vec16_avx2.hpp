@@ -137,6 +137,12 @@ ARGOSY_INLINE float sum_lanes(Vec16 a) {
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+// Lane i is sum_lanes(a[i]).
+ARGOSY_INLINE Vec16 sum_lanes_16(const Vec16 (&a)[16]) {
+    float sums[16];
+    for (int i = 0; i < 16; ++i) sums[i] = sum_lanes(a[i]);
+    return Vec16::load(sums);
+}
 ARGOSY_INLINE float max_lanes(Vec16 a) {
     const __m256 eight = _mm256_max_ps(a.lo, a.hi);
     const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

@@ -98,6 +98,27 @@ ARGOSY_INLINE float sum_lanes(Vec16 a) {
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+// Sixteen of them: lane i is sum_lanes(a[i]). With every stride the vectors halve in number, two standing in one; fed
+// as below, their sums come out in order.
+ARGOSY_INLINE Vec16 sum_lanes_16(const Vec16 (&a)[16]) {
+    __m512 eight[8], four[4], two[2];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+        const int first = 2 * i, second = 2 * i + 1;  // at e * 4 + q what is to come out at q * 4 + e
+        const __m512 x = a[first % 4 * 4 + first / 4].v;
+        const __m512 y = a[second % 4 * 4 + second / 4].v;
+        eight[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xEE));
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+        four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(eight[2 * i], eight[2 * i + 1], 0x88),
+                                _mm512_shuffle_f32x4(eight[2 * i], eight[2 * i + 1], 0xDD));
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i)
+        two[i] = _mm512_add_ps(_mm512_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44),
+                               _mm512_shuffle_ps(four[2 * i], four[2 * i + 1], 0xEE));
+    return {_mm512_add_ps(_mm512_shuffle_ps(two[0], two[1], 0x88), _mm512_shuffle_ps(two[0], two[1], 0xDD))};
+}
 ARGOSY_INLINE float max_lanes(Vec16 a) {
     const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
     const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

@@ -197,6 +197,12 @@ ARGOSY_INLINE float sum_lanes(Vec16 a) {
     const F32x4 four = (a.part[0] + a.part[2]) + (a.part[1] + a.part[3]);
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
+// Lane i is sum_lanes(a[i]).
+ARGOSY_INLINE Vec16 sum_lanes_16(const Vec16 (&a)[16]) {
+    float sums[16];
+    for (int i = 0; i < 16; ++i) sums[i] = sum_lanes(a[i]);
+    return Vec16::load(sums);
+}
 ARGOSY_INLINE float max_lanes(Vec16 a) {
     alignas(16) float lane[16];
     a.store(lane);
