@@ -90,8 +90,13 @@ void read_layers(const JsonObject& config, ModelPlan& plan) {
     moe.experts = read_int(config, "n_routed_experts", 1, kExpertsMax);
     moe.top_k = read_int(config, "num_experts_per_tok", 1, moe.experts);
     moe.intermediate = read_int(config, "moe_intermediate_size", 1, kIntermediateMax);
-    const auto shared = config.integer_or("n_shared_experts", 0, 0, 1024);
-    moe.shared_intermediate = static_cast<int>(shared) * moe.intermediate;
+    const std::int64_t shared = config.has("n_shared_experts") ? config.integer("n_shared_experts", 0, 1024) : 0;
+    if (shared * moe.intermediate > kIntermediateMax) {
+        config.reject("n_shared_experts",
+                      fmt::format("is {}; times moe_intermediate_size, which is {}, that is more than {}", shared,
+                                  moe.intermediate, kIntermediateMax));
+    }
+    moe.shared_intermediate = static_cast<int>(shared * moe.intermediate);
     if (config.integer_or("moe_layer_freq", 1, 1, INT32_MAX) != 1)
         config.reject("moe_layer_freq",
                       "is not 1; released models have a mixture in every layer behind the dense ones");

@@ -49,16 +49,27 @@ const Family& family_of_config(const JsonObject& config) {
                   fmt::format("is \"{}\", which is not supported; supported are {}", type, supported_families()));
 }
 
+// Parameters of one layer's attention.
+double attention_parameters(const ModelPlan& plan) {
+    const AttentionPlan& attention = plan.attention;
+    const double hidden = plan.hidden, heads = attention.q_heads, head_dim = attention.head_dim;
+    if (!attention.over_latents()) return 2.0 * hidden * head_dim * (heads + attention.kv_heads);
+    const LatentPlan& latent = attention.latent;
+    const double q_from = latent.q_rank > 0 ? latent.q_rank : hidden;
+    return hidden * latent.q_rank + hidden * attention.cached_dim() + heads * head_dim * q_from +
+           heads * (latent.nope_dim + latent.value_dim) * latent.kv_rank + heads * latent.value_dim * hidden;
+}
+
 // Sizes that are each in range may still multiply to a model that no machine could hold, or whose bytes a number could
 // not.
 void refuse_giants(const JsonObject& config, const ModelPlan& plan) {
-    double tensors = 3.0 + 12.0 * plan.layer_count;
+    double tensors = 3.0 + 16.0 * plan.layer_count;
     double parameters = 2.0 * plan.vocab_size * plan.hidden;
     for (const LayerPlan& layer : plan.layers) {
         const double matrices = 3.0 * (layer.kind == LayerKind::moe ? plan.moe.experts : 1);
         tensors += matrices;
-        parameters += matrices * plan.hidden * layer.intermediate +
-                      2.0 * plan.hidden * plan.attention.head_dim * (plan.attention.q_heads + plan.attention.kv_heads);
+        parameters += matrices * plan.hidden * layer.intermediate + 3.0 * plan.hidden * plan.moe.shared_intermediate +
+                      attention_parameters(plan);
     }
     if (tensors > kTensorsMax || parameters > kParametersMax) {
         config.reject("num_hidden_layers",

@@ -22,6 +22,9 @@ LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_fr
           "original_max_position_embeddings": 64}
 YARN = {"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
         "original_max_position_embeddings": 64, "mscale": 1.0, "mscale_all_dim": 1.0}
+LATENTS = {"kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4, "v_head_dim": 4, "n_routed_experts": 8,
+           "num_experts_per_tok": 2, "n_shared_experts": 1, "moe_intermediate_size": 8, "first_k_dense_replace": 1,
+           "n_group": 4, "topk_group": 2, "routed_scaling_factor": 2.5, "moe_layer_freq": 1}
 CONFIGS = [
     {"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", **DECODER, **MOE},
     {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", **DECODER, "attention_bias": False},
@@ -36,6 +39,10 @@ CONFIGS = [
      "swiglu_limit": 7.0, "attention_bias": True, "rope_scaling": YARN, "quantization_config": {"quant_method": "mxfp4"}},
     {"architectures": ["OlmoeForCausalLM"], "model_type": "olmoe", **DECODER, "num_experts": 4, "num_experts_per_tok": 2,
      "clip_qkv": 8.0, "norm_topk_prob": False},
+    {"architectures": ["DeepseekV2ForCausalLM"], "model_type": "deepseek_v2", **DECODER, **LATENTS, "q_lora_rank": None,
+     "topk_method": "group_limited_greedy", "scoring_func": "softmax", "rope_scaling": {**YARN, "type": "yarn"}},
+    {"architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", **DECODER, **LATENTS, "q_lora_rank": 8,
+     "topk_method": "noaux_tc", "scoring_func": "sigmoid", "norm_topk_prob": True, "num_nextn_predict_layers": 1},
     {"architectures": ["FalconForCausalLM"], "model_type": "falcon"},
 ]
 GENERATION = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.0, "eos_token_id": [2, 5],
