@@ -196,7 +196,9 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
     job.exchange_rows = exchange_rows_of(settings.exchange_rows, settings.max_rows, job.layout.stage_size());
     job.positions = longest_sequence(job.input);
     const HeadShare heads = head_share(job.plan, job.place.tp_rank, job.layout.tp);
-    job.kv_block_bytes = kv_block_bytes(job.plan, kv_spec(job.plan, heads.kv.count(), settings.kv_dtype), *job.ops);
+    session.run_agreed([&] {
+        job.kv_block_bytes = kv_block_bytes(job.plan, kv_spec(job.plan, heads.kv.count(), settings.kv_dtype), *job.ops);
+    });
     session.run_agreed([&] { decide_pool(session, settings, job); });
     // One scheduler state for all ranks of a group: the smallest pool counts.
     std::vector<std::int64_t> blocks(static_cast<std::size_t>(session.size()));
