@@ -1,7 +1,7 @@
 // One layer's attention on one rank.
 #include "runtime/forward/attention_block.hpp"
 
-#include "kernels/base/account_clock.hpp"
+#include "runtime/forward/normed_rows.hpp"
 
 namespace argosy {
 
@@ -91,24 +91,7 @@ void AttentionBlock::run(int layer, const StepBatch& batch, KvCache& cache, floa
     const ModelPlan& plan = rank_.plan;
     const AttentionPlan& attention = plan.attention;
     const LayerWeights& weights = rank_.weights.layers[static_cast<std::size_t>(layer)];
-    const RowRange own = own_rows(rank_, batch.rows);
-    float* normed = normed_.as<float>();
-    float* own_normed = normed + own.begin * plan.hidden;
-
-    rank_.clock.switch_to(Account::attention);
-    run_op(rank_.ops.rms_norm,
-           {.rows = static_cast<int>(own.count()),
-            .hidden = plan.hidden,
-            .x = x,
-            .weight = weights.attn_norm,
-            .eps = plan.rms_eps,
-            .out = own_normed},
-           rank_.stream);
-    if (rank_.layout.tp > 1) {
-        rank_.clock.switch_to(Account::leaf_sum);
-        leaf_sum_.gather_rows(batch.rows, plan.hidden, own_normed, normed);
-        rank_.clock.switch_to(Account::attention);
-    }
+    norm_all_rows(rank_, leaf_sum_, Account::attention, batch.rows, x, weights.attn_norm, normed_.as<float>());
     const bool has_heads = !rank_.heads.q.empty();
     const KvLayer kv = cache.layer(layer);
     if (batch.rows > 0) project(layer, batch, kv);

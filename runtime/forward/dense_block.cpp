@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "runtime/forward/normed_rows.hpp"
+
 namespace argosy {
 
 namespace {
@@ -58,24 +60,7 @@ void DenseBlock::run(int layer, int rows, const float* x, const float* residual,
     const ModelPlan& plan = rank_.plan;
     const LayerWeights& all = rank_.weights.layers[static_cast<std::size_t>(layer)];
     const DenseWeights weights = dense_weights(plan, all, layer);
-    const RowRange own = own_rows(rank_, rows);
-    float* normed = normed_.as<float>();
-    float* own_normed = normed + own.begin * plan.hidden;
-
-    rank_.clock.switch_to(Account::dense_block);
-    run_op(rank_.ops.rms_norm,
-           {.rows = static_cast<int>(own.count()),
-            .hidden = plan.hidden,
-            .x = x,
-            .weight = all.ffn_norm,
-            .eps = plan.rms_eps,
-            .out = own_normed},
-           rank_.stream);
-    if (rank_.layout.tp > 1) {
-        rank_.clock.switch_to(Account::leaf_sum);
-        leaf_sum_.gather_rows(rows, plan.hidden, own_normed, normed);
-        rank_.clock.switch_to(Account::dense_block);
-    }
+    norm_all_rows(rank_, leaf_sum_, Account::dense_block, rows, x, all.ffn_norm, normed_.as<float>());
     const bool has_columns = !weights.down.empty();
     if (has_columns && rows > 0) {
         const std::int32_t group_begin[2] = {0, rows};
@@ -85,7 +70,7 @@ void DenseBlock::run(int layer, int rows, const float* x, const float* residual,
                 .row_index = nullptr,
                 .gate = weights.gate.data(),
                 .up = weights.up.data(),
-                .x = normed,
+                .x = normed_.as<float>(),
                 .h = hidden_.as<float>(),
                 .x_rows = rows,
                 .scratch = product_scratch(rank_, scratch_, weights.gate[0].spec, rows)},

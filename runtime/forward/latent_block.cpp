@@ -4,7 +4,7 @@
 // q . (key_up' c) = (key_up q) . c. The weighted sum of latents becomes one of values behind the attention.
 #include "runtime/forward/latent_block.hpp"
 
-#include "kernels/base/account_clock.hpp"
+#include "runtime/forward/normed_rows.hpp"
 
 namespace argosy {
 
@@ -122,24 +122,7 @@ void LatentBlock::attend(int layer, const LayerWeights& weights, const StepBatch
 void LatentBlock::run(int layer, const StepBatch& batch, KvCache& cache, float* x) {
     const ModelPlan& plan = rank_.plan;
     const LayerWeights& weights = rank_.weights.layers[static_cast<std::size_t>(layer)];
-    const RowRange own = own_rows(rank_, batch.rows);
-    float* normed = normed_.as<float>();
-    float* own_normed = normed + own.begin * plan.hidden;
-
-    rank_.clock.switch_to(Account::attention);
-    run_op(rank_.ops.rms_norm,
-           {.rows = static_cast<int>(own.count()),
-            .hidden = plan.hidden,
-            .x = x,
-            .weight = weights.attn_norm,
-            .eps = plan.rms_eps,
-            .out = own_normed},
-           rank_.stream);
-    if (rank_.layout.tp > 1) {
-        rank_.clock.switch_to(Account::leaf_sum);
-        leaf_sum_.gather_rows(batch.rows, plan.hidden, own_normed, normed);
-        rank_.clock.switch_to(Account::attention);
-    }
+    norm_all_rows(rank_, leaf_sum_, Account::attention, batch.rows, x, weights.attn_norm, normed_.as<float>());
     const bool has_heads = !rank_.heads.q.empty();
     if (has_heads && batch.rows > 0) {
         head_rows_.clear();

@@ -19,6 +19,7 @@ CostModel cost_model(const ModelPlan& plan, DType weight_dtype, DType kv_dtype, 
                     .window = 0,
                     .windowed_layers = 0,
                     .weight_bits = block_format(weight_dtype).code_bits,
+                    // Over latents bytes are right, operations too few: the formulas know heads of one size alone.
                     .kv_vector_bytes = kv_vector_bytes(kv_dtype, plan.attention.cached_dim()) /
                                        (plan.attention.over_latents() ? 2 : 1),
                     .sample_bytes = sizeof(SampleResult),

@@ -13,30 +13,16 @@ namespace argosy {
 namespace {
 
 constexpr TensorName kNames[] = {
-    {TensorRole::embedding, false, "model.embed_tokens.weight"},
-    {TensorRole::attn_norm, false, "model.layers.{L}.input_layernorm.weight"},
-    {TensorRole::q_proj, false, "model.layers.{L}.self_attn.q_proj.weight"},
     {TensorRole::q_a_proj, false, "model.layers.{L}.self_attn.q_a_proj.weight"},
     {TensorRole::q_a_norm, false, "model.layers.{L}.self_attn.q_a_layernorm.weight"},
     {TensorRole::q_b_proj, false, "model.layers.{L}.self_attn.q_b_proj.weight"},
     {TensorRole::kv_a_proj, false, "model.layers.{L}.self_attn.kv_a_proj_with_mqa.weight"},
     {TensorRole::kv_a_norm, false, "model.layers.{L}.self_attn.kv_a_layernorm.weight"},
     {TensorRole::kv_b_proj, false, "model.layers.{L}.self_attn.kv_b_proj.weight"},
-    {TensorRole::o_proj, false, "model.layers.{L}.self_attn.o_proj.weight"},
-    {TensorRole::ffn_norm, false, "model.layers.{L}.post_attention_layernorm.weight"},
-    {TensorRole::gate_proj, false, "model.layers.{L}.mlp.gate_proj.weight"},
-    {TensorRole::up_proj, false, "model.layers.{L}.mlp.up_proj.weight"},
-    {TensorRole::down_proj, false, "model.layers.{L}.mlp.down_proj.weight"},
-    {TensorRole::router, false, "model.layers.{L}.mlp.gate.weight"},
     {TensorRole::choice_bias, false, "model.layers.{L}.mlp.gate.e_score_correction_bias"},
     {TensorRole::shared_gate_proj, false, "model.layers.{L}.mlp.shared_experts.gate_proj.weight"},
     {TensorRole::shared_up_proj, false, "model.layers.{L}.mlp.shared_experts.up_proj.weight"},
     {TensorRole::shared_down_proj, false, "model.layers.{L}.mlp.shared_experts.down_proj.weight"},
-    {TensorRole::gate_proj, true, "model.layers.{L}.mlp.experts.{E}.gate_proj.weight"},
-    {TensorRole::up_proj, true, "model.layers.{L}.mlp.experts.{E}.up_proj.weight"},
-    {TensorRole::down_proj, true, "model.layers.{L}.mlp.experts.{E}.down_proj.weight"},
-    {TensorRole::final_norm, false, "model.norm.weight"},
-    {TensorRole::lm_head, false, "lm_head.weight"},
 };
 
 constexpr int kHeadMax = 1 << 12;

@@ -18,8 +18,8 @@ struct Family {
     std::string_view architecture;  // entry of config.json's "architectures"
     std::string_view model_type;    // config.json's "model_type", asked when "architectures" is absent
     ModelPlan (*plan)(const JsonObject& config);
-    std::span<const TensorName> names;
-    bool embedding_active = true;  // its authors count the embedding among the active parameters
+    std::span<const TensorName> names;  // where they differ from the usual ones (tensors.cpp)
+    bool embedding_active = true;       // its authors count the embedding among the active parameters
 };
 
 // All families, in the order in which errors list them.

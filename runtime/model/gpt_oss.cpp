@@ -11,26 +11,13 @@ namespace argosy {
 namespace {
 
 constexpr TensorName kNames[] = {
-    {TensorRole::embedding, false, "model.embed_tokens.weight"},
-    {TensorRole::attn_norm, false, "model.layers.{L}.input_layernorm.weight"},
-    {TensorRole::q_proj, false, "model.layers.{L}.self_attn.q_proj.weight"},
-    {TensorRole::k_proj, false, "model.layers.{L}.self_attn.k_proj.weight"},
-    {TensorRole::v_proj, false, "model.layers.{L}.self_attn.v_proj.weight"},
-    {TensorRole::q_bias, false, "model.layers.{L}.self_attn.q_proj.bias"},
-    {TensorRole::k_bias, false, "model.layers.{L}.self_attn.k_proj.bias"},
-    {TensorRole::v_bias, false, "model.layers.{L}.self_attn.v_proj.bias"},
-    {TensorRole::o_proj, false, "model.layers.{L}.self_attn.o_proj.weight"},
-    {TensorRole::o_bias, false, "model.layers.{L}.self_attn.o_proj.bias"},
     {TensorRole::sinks, false, "model.layers.{L}.self_attn.sinks"},
-    {TensorRole::ffn_norm, false, "model.layers.{L}.post_attention_layernorm.weight"},
     {TensorRole::router, false, "model.layers.{L}.mlp.router.weight"},
     {TensorRole::router_bias, false, "model.layers.{L}.mlp.router.bias"},
     {TensorRole::gate_up_proj, true, "model.layers.{L}.mlp.experts.gate_up_proj"},
     {TensorRole::gate_up_bias, true, "model.layers.{L}.mlp.experts.gate_up_proj_bias"},
     {TensorRole::down_proj, true, "model.layers.{L}.mlp.experts.down_proj"},
     {TensorRole::down_bias, true, "model.layers.{L}.mlp.experts.down_proj_bias"},
-    {TensorRole::final_norm, false, "model.norm.weight"},
-    {TensorRole::lm_head, false, "lm_head.weight"},
 };
 
 // Experts are cut between groups of mxfp4, also where they are stored otherwise.

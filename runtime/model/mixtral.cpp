@@ -8,19 +8,10 @@ namespace argosy {
 namespace {
 
 constexpr TensorName kNames[] = {
-    {TensorRole::embedding, false, "model.embed_tokens.weight"},
-    {TensorRole::attn_norm, false, "model.layers.{L}.input_layernorm.weight"},
-    {TensorRole::q_proj, false, "model.layers.{L}.self_attn.q_proj.weight"},
-    {TensorRole::k_proj, false, "model.layers.{L}.self_attn.k_proj.weight"},
-    {TensorRole::v_proj, false, "model.layers.{L}.self_attn.v_proj.weight"},
-    {TensorRole::o_proj, false, "model.layers.{L}.self_attn.o_proj.weight"},
-    {TensorRole::ffn_norm, false, "model.layers.{L}.post_attention_layernorm.weight"},
     {TensorRole::router, false, "model.layers.{L}.block_sparse_moe.gate.weight"},
     {TensorRole::gate_proj, true, "model.layers.{L}.block_sparse_moe.experts.{E}.w1.weight"},
     {TensorRole::up_proj, true, "model.layers.{L}.block_sparse_moe.experts.{E}.w3.weight"},
     {TensorRole::down_proj, true, "model.layers.{L}.block_sparse_moe.experts.{E}.w2.weight"},
-    {TensorRole::final_norm, false, "model.norm.weight"},
-    {TensorRole::lm_head, false, "lm_head.weight"},
 };
 
 // Defaults: transformers, MixtralConfig.

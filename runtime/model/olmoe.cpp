@@ -7,24 +7,6 @@ namespace argosy {
 
 namespace {
 
-constexpr TensorName kNames[] = {
-    {TensorRole::embedding, false, "model.embed_tokens.weight"},
-    {TensorRole::attn_norm, false, "model.layers.{L}.input_layernorm.weight"},
-    {TensorRole::q_proj, false, "model.layers.{L}.self_attn.q_proj.weight"},
-    {TensorRole::k_proj, false, "model.layers.{L}.self_attn.k_proj.weight"},
-    {TensorRole::v_proj, false, "model.layers.{L}.self_attn.v_proj.weight"},
-    {TensorRole::q_norm, false, "model.layers.{L}.self_attn.q_norm.weight"},
-    {TensorRole::k_norm, false, "model.layers.{L}.self_attn.k_norm.weight"},
-    {TensorRole::o_proj, false, "model.layers.{L}.self_attn.o_proj.weight"},
-    {TensorRole::ffn_norm, false, "model.layers.{L}.post_attention_layernorm.weight"},
-    {TensorRole::router, false, "model.layers.{L}.mlp.gate.weight"},
-    {TensorRole::gate_proj, true, "model.layers.{L}.mlp.experts.{E}.gate_proj.weight"},
-    {TensorRole::up_proj, true, "model.layers.{L}.mlp.experts.{E}.up_proj.weight"},
-    {TensorRole::down_proj, true, "model.layers.{L}.mlp.experts.{E}.down_proj.weight"},
-    {TensorRole::final_norm, false, "model.norm.weight"},
-    {TensorRole::lm_head, false, "lm_head.weight"},
-};
-
 // Defaults: transformers, OlmoeConfig. The authors' code (allenai/OLMo, OLMoBlock) limits q, k and v as they come from
 // their projections, before the norm.
 ModelPlan plan_olmoe(const JsonObject& config) {
@@ -47,6 +29,6 @@ ModelPlan plan_olmoe(const JsonObject& config) {
 
 }  // namespace
 
-Family olmoe_family() { return {"olmoe", "OlmoeForCausalLM", "olmoe", plan_olmoe, kNames}; }
+Family olmoe_family() { return {"olmoe", "OlmoeForCausalLM", "olmoe", plan_olmoe, {}}; }
 
 }  // namespace argosy

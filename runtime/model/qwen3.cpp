@@ -6,23 +6,6 @@ namespace argosy {
 
 namespace {
 
-constexpr TensorName kNames[] = {
-    {TensorRole::embedding, false, "model.embed_tokens.weight"},
-    {TensorRole::attn_norm, false, "model.layers.{L}.input_layernorm.weight"},
-    {TensorRole::q_proj, false, "model.layers.{L}.self_attn.q_proj.weight"},
-    {TensorRole::k_proj, false, "model.layers.{L}.self_attn.k_proj.weight"},
-    {TensorRole::v_proj, false, "model.layers.{L}.self_attn.v_proj.weight"},
-    {TensorRole::q_norm, false, "model.layers.{L}.self_attn.q_norm.weight"},
-    {TensorRole::k_norm, false, "model.layers.{L}.self_attn.k_norm.weight"},
-    {TensorRole::o_proj, false, "model.layers.{L}.self_attn.o_proj.weight"},
-    {TensorRole::ffn_norm, false, "model.layers.{L}.post_attention_layernorm.weight"},
-    {TensorRole::gate_proj, false, "model.layers.{L}.mlp.gate_proj.weight"},
-    {TensorRole::up_proj, false, "model.layers.{L}.mlp.up_proj.weight"},
-    {TensorRole::down_proj, false, "model.layers.{L}.mlp.down_proj.weight"},
-    {TensorRole::final_norm, false, "model.norm.weight"},
-    {TensorRole::lm_head, false, "lm_head.weight"},
-};
-
 // Defaults: transformers, Qwen3Config. A window is used by layers from max_window_layers on.
 ModelPlan plan_qwen3(const JsonObject& config) {
     ModelPlan plan = read_decoder(config, {.rms_eps = 1e-6,
@@ -48,6 +31,6 @@ ModelPlan plan_qwen3(const JsonObject& config) {
 
 }  // namespace
 
-Family qwen3_family() { return {"qwen3", "Qwen3ForCausalLM", "qwen3", plan_qwen3, kNames}; }
+Family qwen3_family() { return {"qwen3", "Qwen3ForCausalLM", "qwen3", plan_qwen3, {}}; }
 
 }  // namespace argosy

@@ -9,27 +9,6 @@ namespace argosy {
 
 namespace {
 
-constexpr TensorName kNames[] = {
-    {TensorRole::embedding, false, "model.embed_tokens.weight"},
-    {TensorRole::attn_norm, false, "model.layers.{L}.input_layernorm.weight"},
-    {TensorRole::q_proj, false, "model.layers.{L}.self_attn.q_proj.weight"},
-    {TensorRole::k_proj, false, "model.layers.{L}.self_attn.k_proj.weight"},
-    {TensorRole::v_proj, false, "model.layers.{L}.self_attn.v_proj.weight"},
-    {TensorRole::q_norm, false, "model.layers.{L}.self_attn.q_norm.weight"},
-    {TensorRole::k_norm, false, "model.layers.{L}.self_attn.k_norm.weight"},
-    {TensorRole::o_proj, false, "model.layers.{L}.self_attn.o_proj.weight"},
-    {TensorRole::ffn_norm, false, "model.layers.{L}.post_attention_layernorm.weight"},
-    {TensorRole::gate_proj, false, "model.layers.{L}.mlp.gate_proj.weight"},
-    {TensorRole::up_proj, false, "model.layers.{L}.mlp.up_proj.weight"},
-    {TensorRole::down_proj, false, "model.layers.{L}.mlp.down_proj.weight"},
-    {TensorRole::router, false, "model.layers.{L}.mlp.gate.weight"},
-    {TensorRole::gate_proj, true, "model.layers.{L}.mlp.experts.{E}.gate_proj.weight"},
-    {TensorRole::up_proj, true, "model.layers.{L}.mlp.experts.{E}.up_proj.weight"},
-    {TensorRole::down_proj, true, "model.layers.{L}.mlp.experts.{E}.down_proj.weight"},
-    {TensorRole::final_norm, false, "model.norm.weight"},
-    {TensorRole::lm_head, false, "lm_head.weight"},
-};
-
 // A layer is a mixture unless mlp_only_layers names it or decoder_sparse_step skips it: with a step of 2, layers 1, 3,
 // 5 ... are mixtures.
 std::vector<LayerKind> layer_kinds(const JsonObject& config, int layer_count, int experts) {
@@ -73,6 +52,6 @@ ModelPlan plan_qwen3_moe(const JsonObject& config) {
 
 }  // namespace
 
-Family qwen3_moe_family() { return {"qwen3_moe", "Qwen3MoeForCausalLM", "qwen3_moe", plan_qwen3_moe, kNames}; }
+Family qwen3_moe_family() { return {"qwen3_moe", "Qwen3MoeForCausalLM", "qwen3_moe", plan_qwen3_moe, {}}; }
 
 }  // namespace argosy

@@ -18,6 +18,33 @@ constexpr std::array<std::string_view, kTensorRoleCount> kRoleNames = {
     "shared_up_proj", "shared_down_proj", "gate_proj",  "up_proj",     "down_proj",   "gate_up_proj",
     "gate_up_bias",   "down_bias",        "final_norm", "lm_head"};
 
+// What tensors are called in the checkpoints of most families, as transformers writes them; a family's own table says
+// where it differs.
+constexpr TensorName kUsualNames[] = {
+    {TensorRole::embedding, false, "model.embed_tokens.weight"},
+    {TensorRole::attn_norm, false, "model.layers.{L}.input_layernorm.weight"},
+    {TensorRole::q_proj, false, "model.layers.{L}.self_attn.q_proj.weight"},
+    {TensorRole::k_proj, false, "model.layers.{L}.self_attn.k_proj.weight"},
+    {TensorRole::v_proj, false, "model.layers.{L}.self_attn.v_proj.weight"},
+    {TensorRole::q_bias, false, "model.layers.{L}.self_attn.q_proj.bias"},
+    {TensorRole::k_bias, false, "model.layers.{L}.self_attn.k_proj.bias"},
+    {TensorRole::v_bias, false, "model.layers.{L}.self_attn.v_proj.bias"},
+    {TensorRole::q_norm, false, "model.layers.{L}.self_attn.q_norm.weight"},
+    {TensorRole::k_norm, false, "model.layers.{L}.self_attn.k_norm.weight"},
+    {TensorRole::o_proj, false, "model.layers.{L}.self_attn.o_proj.weight"},
+    {TensorRole::o_bias, false, "model.layers.{L}.self_attn.o_proj.bias"},
+    {TensorRole::ffn_norm, false, "model.layers.{L}.post_attention_layernorm.weight"},
+    {TensorRole::gate_proj, false, "model.layers.{L}.mlp.gate_proj.weight"},
+    {TensorRole::up_proj, false, "model.layers.{L}.mlp.up_proj.weight"},
+    {TensorRole::down_proj, false, "model.layers.{L}.mlp.down_proj.weight"},
+    {TensorRole::router, false, "model.layers.{L}.mlp.gate.weight"},
+    {TensorRole::gate_proj, true, "model.layers.{L}.mlp.experts.{E}.gate_proj.weight"},
+    {TensorRole::up_proj, true, "model.layers.{L}.mlp.experts.{E}.up_proj.weight"},
+    {TensorRole::down_proj, true, "model.layers.{L}.mlp.experts.{E}.down_proj.weight"},
+    {TensorRole::final_norm, false, "model.norm.weight"},
+    {TensorRole::lm_head, false, "lm_head.weight"},
+};
+
 // "model.layers.{L}.x" with layer 7 -> "model.layers.7.x".
 std::string fill_in(std::string_view pattern, int layer, int expert) {
     std::string name;
@@ -47,8 +74,10 @@ class Lister {
 
   private:
     std::string_view pattern(TensorRole role, bool of_expert) const {
-        for (const TensorName& name : family_.names) {
-            if (name.role == role && name.of_expert == of_expert) return name.pattern;
+        for (const std::span<const TensorName> names : {family_.names, std::span<const TensorName>(kUsualNames)}) {
+            for (const TensorName& name : names) {
+                if (name.role == role && name.of_expert == of_expert) return name.pattern;
+            }
         }
         fail(ErrorKind::internal, "The family {} has no name for the tensor {}{}.", family_.name, name_of(role),
              of_expert ? " of an expert" : "");

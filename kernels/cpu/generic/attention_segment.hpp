@@ -100,7 +100,9 @@ struct SegmentSums {
     float* o = nullptr;
 };
 
-// Scores of keys before the first that a query sees become such that their weights are zero.
+// Scores of keys before the first that a query sees become such that their weights are zero: a value of theirs, which
+// is finite, then changes no bit of a sum that begins with +0. They are read only where another row of the tile sees
+// them.
 ARGOSY_INLINE void hide_keys(float* score, int from) {
     for (int key = 0; key < from; ++key) score[key] = -__builtin_inff();
 }
