@@ -107,8 +107,9 @@ po::options_description run_table(RunOptions& run, Typed& t) {
          "directory of its own")                                                  //
         ("seed", number(s.seed), "seed of requests that bring none (default 0)")  //
         ("record", po::value(&t.record)->value_name("LIST"),
-         "write logits, hidden and router values of every prompt token to record/ in the run directory (HDF5)")  //
-        ("dry-run", po::bool_switch(&s.dry_run), "check everything, print the plan, read no weights")            //
+         "write of every prompt token logits, hidden states, router's choices, or (mtp) the logits of the layer that "
+         "predicts one token further, to record/ in the run directory (HDF5)")                         //
+        ("dry-run", po::bool_switch(&s.dry_run), "check everything, print the plan, read no weights")  //
         ("help", po::bool_switch(&run.help), "this text");
     po::options_description all(kHelpColumns);
     all.add(what);
@@ -216,7 +217,7 @@ RunOptions parse_run_options(const std::vector<std::string>& arguments) {
     if (!typed.slice.empty()) read_slice(typed.slice, s);
     s.input.assign(typed.input.begin(), typed.input.end());
     s.record = split_list(typed.record);
-    for (const std::string& what : s.record) check_word(what, {"logits", "hidden", "router"}, "--record");
+    for (const std::string& what : s.record) check_word(what, {"logits", "hidden", "router", "mtp"}, "--record");
     return run;
 }
 

@@ -7,6 +7,8 @@
 #include <set>
 
 #include "kernels/base/step_cost.hpp"
+#include "runtime/model/kv_groups.hpp"
+#include "runtime/schedule/kv_window.hpp"
 
 namespace argosy {
 
@@ -134,11 +136,14 @@ RankMemory memory_of_rank(const FitQuestion& question, const RankLayout& layout,
     const LayoutShare share = share_of_rank(layout, rank);
     RankMemory memory;
     memory.weight_bytes = shared_weight_bytes(question, layout, rank / question.sharing_ranks * question.sharing_ranks);
-    const std::int64_t blocks = (question.positions + question.kv_block_tokens - 1) / question.kv_block_tokens;
-    memory.kv_bytes =
-        question.kv_memory_bytes > 0
-            ? question.kv_memory_bytes
-            : blocks * question.kv_block_tokens * kv_bytes_per_token(plan, question.kv_dtype, share.tp_rank, layout.tp);
+    const KvGroups groups = kv_groups(plan);
+    const std::int64_t layer_bytes = kKvBlockTokens *
+                                     kv_bytes_per_token(plan, question.kv_dtype, share.tp_rank, layout.tp) /
+                                     std::ssize(plan.layers);
+    memory.kv_bytes = question.kv_memory_bytes > 0
+                          ? question.kv_memory_bytes
+                          : most_blocks(groups.windows, question.positions, question.max_rows) *
+                                groups.layers_per_block * layer_bytes;
     memory.buffer_bytes = kProcessBytes + question.positions * plan.attention.rope.rotary_dim * kFloatBytes +
                           kFloatBytes * (attention_buffer_floats(question, layout, share.tp_rank) +
                                          dense_buffer_floats(question, layout, share.tp_rank) +

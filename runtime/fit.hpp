@@ -26,7 +26,6 @@ struct FitQuestion {
     const ModelPlan* plan = nullptr;
     std::function<WeightBytes(const LayoutShare&)> weights;  // bytes that a rank of this share reads
     DType kv_dtype = DType::bf16;
-    int kv_block_tokens = 1;
     std::int64_t positions = 1;         // longest sequence
     std::int64_t kv_memory_bytes = 0;   // pool asked for; 0: none
     Products products = Products::f32;  // blocks hold what they multiply as codes or bf16

@@ -79,6 +79,8 @@ void close_ledger(RankLedger& ledger, MpiSession& session, const Groups& groups,
         set(Witness::preemptions, counters.preemptions);
         set(Witness::prefix_hit_tokens, counters.prefix_hit_tokens);
         set(Witness::blocks_evicted, counters.evictions);
+        set(Witness::window_blocks_freed, counters.window_blocks_freed);
+        set(Witness::window_blocks_max, counters.window_blocks_max);
     }
     const ExpertExchange::PlannedTraffic exchange = runner.exchange_traffic();
     set(Witness::exchange_rounds, exchange.rounds);

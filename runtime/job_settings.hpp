@@ -51,7 +51,7 @@ struct JobSettings {
     // around it
     std::string cost_profile;         // name in configs/costs, or a file; "": bill in rank-seconds
     std::string cluster;              // cluster profile: a file or a name; "": no limits are printed
-    std::vector<std::string> record;  // of "logits", "hidden", "router"
+    std::vector<std::string> record;  // of "logits", "hidden", "router", "mtp"
     int watchdog_s = 300;             // a rank without progress for so long ends the job; 0: off
     LedgerUse ledger = LedgerUse::on;
     bool dry_run = false;

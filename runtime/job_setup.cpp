@@ -10,7 +10,9 @@
 #include "runtime/forward/rank_context.hpp"
 #include "runtime/memory_budget.hpp"
 #include "runtime/model/families.hpp"
+#include "runtime/model/kv_groups.hpp"
 #include "runtime/placement.hpp"
+#include "runtime/schedule/kv_window.hpp"
 
 namespace argosy {
 
@@ -40,6 +42,14 @@ ModelPlan read_plan(MpiSession& session, const fs::path& model) {
     return plan;
 }
 
+ModelPlan with_predictor_asked(const ModelPlan& plan) {
+    if (plan.predictors > 0) return with_predictor(plan);
+    fail(
+        ErrorKind::usage,
+        "--record mtp: the model has no layer that predicts one token further (config.json: num_nextn_predict_layers). "
+        "Leave mtp out.");
+}
+
 // Bytes that a rank of some share holds, in the formats in which weights are kept. Where all tensors have one, without
 // going through their list.
 std::function<WeightBytes(const LayoutShare&)> weight_counter(const ModelPlan& plan, const WeightSource& source,
@@ -64,7 +74,6 @@ FitQuestion fit_question(const JobSetup& job, const JobSettings& settings, const
     question.weights = weight_counter(job.plan, job.source, *job.ops);
     question.kv_dtype = settings.kv_dtype;
     question.products = job.ops->products;
-    question.kv_block_tokens = kKvBlockTokens;
     question.kv_memory_bytes = settings.kv_memory_bytes;
     question.max_rows = settings.max_rows;
     question.exchange_rows = settings.exchange_rows;
@@ -104,12 +113,16 @@ int longest_sequence(const JobInput& input) {
 }
 
 // Blocks beyond which the pool of a group could not be filled: all requests at once, or as many of the longest as a
-// step has rows.
-std::int64_t useful_blocks(const JobInput& input, int max_rows, int longest) {
-    const auto blocks = [](std::int64_t tokens) { return (tokens + kKvBlockTokens - 1) / kKvBlockTokens; };
+// step has rows; and where there are windows, what the rows of a step need until it ends. What a window has left behind
+// is worth keeping for others that begin alike: of one sequence.
+std::int64_t useful_blocks(const JobInput& input, const std::vector<int>& windows, int max_rows, int longest) {
+    const auto blocks = [&](std::int64_t tokens) { return most_blocks(windows, tokens, 1); };
     std::int64_t all = 1;
     for (const RequestEntry& entry : input.entries) all += entry.samples * blocks(entry.total_tokens);
-    return std::max(blocks(longest), std::min(all, 2 * std::int64_t{max_rows} * blocks(longest)));
+    const std::int64_t kept = std::ssize(windows) * most_blocks(0, longest, 1) - blocks(longest);
+    const std::int64_t in_step = most_blocks(windows, longest, max_rows) - blocks(longest);
+    return std::max(blocks(longest), std::min(all, 2 * std::int64_t{max_rows} * blocks(longest))) +
+           std::max(kept, in_step);
 }
 
 // The verdict for the job's own longest sequence, and the pool. A longest sequence that does not fit is not the job's
@@ -123,7 +136,7 @@ void decide_pool(const MpiSession& session, const JobSettings& settings, JobSetu
     const std::int64_t free_bytes = std::max<std::int64_t>(0, have - job.fit.need.weight_bytes);
     PoolNeed need{.block_bytes = job.kv_block_bytes,
                   .budget_bytes = settings.kv_memory_bytes,
-                  .useful_blocks = useful_blocks(job.input, job.max_rows, job.positions),
+                  .useful_blocks = useful_blocks(job.input, kv_groups(job.plan).windows, job.max_rows, job.positions),
                   .budget_given = settings.kv_memory_bytes > 0};
     if (need.budget_given) {
         if (!job.fit.fits && !settings.dry_run) fail(ErrorKind::usage, "{}", job.fit.sentence);
@@ -148,6 +161,8 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
     job.same_bits = describe(self_test(*job.ops, reference_of(*job.ops), job.stream));
 
     job.plan = read_plan(session, settings.model);
+    if (std::find(settings.record.begin(), settings.record.end(), "mtp") != settings.record.end())
+        session.run_agreed([&] { job.plan = with_predictor_asked(job.plan); });
     job.config = fs::is_directory(settings.model) ? settings.model / "config.json" : settings.model;
     fs::path folder = job.config.parent_path();
     if (folder.empty()) folder = ".";  // a config.json of the working directory, named without a folder
@@ -197,7 +212,8 @@ JobSetup set_up_job(MpiSession& session, const JobSettings& settings, const std:
     job.positions = longest_sequence(job.input);
     const HeadShare heads = head_share(job.plan, job.place.tp_rank, job.layout.tp);
     session.run_agreed([&] {
-        job.kv_block_bytes = kv_block_bytes(job.plan, kv_spec(job.plan, heads.kv.count(), settings.kv_dtype), *job.ops);
+        job.kv_block_bytes =
+            kv_block_bytes(kv_groups(job.plan), kv_spec(job.plan, heads.kv.count(), settings.kv_dtype), *job.ops);
     });
     session.run_agreed([&] { decide_pool(session, settings, job); });
     // One scheduler state for all ranks of a group: the smallest pool counts.
@@ -219,6 +235,8 @@ std::string describe(const JobSetup& job, const MpiSession& session) {
     text += fmt::format("memory    weights {:.1f} MiB on this rank, KV pool {} blocks of {} tokens = {:.1f} MiB\n",
                         static_cast<double>(job.weight_bytes) / 1048576.0, job.kv_blocks, kKvBlockTokens,
                         static_cast<double>(job.kv_blocks * job.kv_block_bytes) / 1048576.0);
+    if (const std::string layers = describe(kv_groups(job.plan)); !layers.empty())
+        text += fmt::format("KV        {}\n", layers);
     text += fmt::format("fit       {}\n", job.fit.sentence);
     text += "placement\n" + describe(job.spots);
     for (const std::string& warning : placement_warnings(job.spots)) text += fmt::format("warning   {}\n", warning);

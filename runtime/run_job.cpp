@@ -16,6 +16,7 @@
 #include "runtime/job_report.hpp"
 #include "runtime/job_results.hpp"
 #include "runtime/job_setup.hpp"
+#include "runtime/model/kv_groups.hpp"
 
 namespace argosy {
 
@@ -34,6 +35,7 @@ RecordWhat record_what(const std::vector<std::string>& words) {
         what.logits = what.logits || word == "logits";
         what.hidden = what.hidden || word == "hidden";
         what.router = what.router || word == "router";
+        what.mtp = what.mtp || word == "mtp";
     }
     return what;
 }
@@ -179,7 +181,8 @@ class Job {
         config.scheduler = {.pool_blocks = static_cast<int>(setup_.kv_blocks),
                             .prefix_cache = settings_.prefix_cache && settings_.record.empty(),
                             .cache_seed = 0,
-                            .max_running = 0};
+                            .max_running = 0,
+                            .windows = kv_groups(setup_.plan).windows};
         config.max_rows = setup_.max_rows;
         config.eos_ids = setup_.plan.eos_ids;
         config.leader = setup_.place.leads_group();

@@ -81,9 +81,10 @@ int inspect_command(const std::vector<std::string>& arguments) {
     }
     const ModelPlan plan = plan_model(model);
     const InspectOptions layout{.dp = options.dp, .tp = options.tp, .ep = options.ep, .etp = options.etp};
-    const std::string text = fs::is_directory(model) && has_checkpoint(model)
-                                 ? inspect_text(plan, match_tensors(tensor_list(plan), open_checkpoint(model)), layout)
-                                 : inspect_text(plan, layout);
+    const std::string text =
+        fs::is_directory(model) && has_checkpoint(model)
+            ? inspect_text(plan, match_tensors(tensor_list(plan), open_checkpoint(model), spare_tensors(plan)), layout)
+            : inspect_text(plan, layout);
     std::fputs(text.c_str(), stdout);
     return 0;
 }

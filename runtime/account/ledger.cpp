@@ -33,6 +33,8 @@ constexpr WitnessInfo kWitnesses[] = {
     {Witness::prefix_hit_tokens, "prefix_hit_tokens", WitnessJoin::sum},
     {Witness::blocks_evicted, "blocks_evicted", WitnessJoin::sum},
     {Witness::blocks_used_max, "blocks_used_max", WitnessJoin::max},
+    {Witness::window_blocks_freed, "window_blocks_freed", WitnessJoin::sum},
+    {Witness::window_blocks_max, "window_blocks_max", WitnessJoin::max},
     {Witness::exchange_rounds, "exchange_rounds", WitnessJoin::max},
     {Witness::exchange_rows, "exchange_rows", WitnessJoin::sum},
     {Witness::exchange_planned_bytes, "exchange_planned_bytes", WitnessJoin::sum},

@@ -59,6 +59,8 @@ enum class Witness : std::uint8_t {
     prefix_hit_tokens,       // tokens that were not computed thanks to them
     blocks_evicted,          // cached KV blocks dropped for new ones
     blocks_used_max,         // most KV blocks in use at once
+    window_blocks_freed,     // KV blocks that sequences gave back while they ran, since a window had passed them
+    window_blocks_max,       // most KV blocks that a sequence held at once in a group of layers with a window
     exchange_rounds,         // rounds of the expert exchange
     exchange_rows,           // rows that left this rank for an expert elsewhere
     exchange_planned_bytes,  // bytes that this rank sends for experts, by its route plans

@@ -58,7 +58,8 @@ Source open_source(const QuantizeSettings& settings, const ModelPlan& plan) {
         return source;
     }
     const Checkpoint checkpoint = open_checkpoint(settings.model);
-    source.weights.tensors = tensor_list(plan);
+    const bool predicts = holds_any(checkpoint, spare_tensors(plan));
+    source.weights.tensors = tensor_list(predicts ? with_predictor(plan) : plan);
     source.weights.stored = match_tensors(source.weights.tensors, checkpoint);
     source.weights.files = checkpoint.files;
     for (StoredTensor& tensor : source.weights.stored) {
@@ -205,7 +206,8 @@ std::vector<std::string> plain_modules(const WeightSource& weights) {
     std::vector<std::string> modules;
     for (std::size_t t = 0; t < weights.tensors.size(); ++t) {
         if (weights.stored[t].shape.size() == 2 && !may_stand_in_blocks(weights.tensors[t].role) &&
-            weights.tensors[t].role != TensorRole::embedding)
+            weights.tensors[t].role != TensorRole::embedding &&
+            weights.tensors[t].role != TensorRole::predictor_embedding)
             modules.push_back(module_of(weights.tensors[t].name));
     }
     return modules;

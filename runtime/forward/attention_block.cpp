@@ -47,7 +47,7 @@ AttentionBlock::AttentionBlock(RankContext& rank, LeafSum& leaf_sum, int rows_ma
 }
 
 // q of the batch's rows, and their k and v into the cache.
-void AttentionBlock::project(int layer, const StepBatch& batch, const KvLayer& kv) {
+void AttentionBlock::project(int layer, const StepBatch& batch, const KvRows& rows, const KvLayer& kv) {
     const AttentionPlan& attention = rank_.plan.attention;
     const LayerWeights& weights = rank_.weights.layers[static_cast<std::size_t>(layer)];
     const bool has_heads = !rank_.heads.q.empty();
@@ -67,7 +67,7 @@ void AttentionBlock::project(int layer, const StepBatch& batch, const KvLayer& k
                  .rope_cos = rank_.rope_cos,
                  .rope_sin = rank_.rope_sin,
                  .position = batch.position.data(),
-                 .kv_slot = batch.kv_slot.data(),
+                 .kv_slot = rows.slot.data(),
                  .kv = kv,
                  .qkv = qkv_.as<float>(),
                  .q = q_.as<float>()};
@@ -94,11 +94,12 @@ void AttentionBlock::run(int layer, const StepBatch& batch, KvCache& cache, floa
     norm_all_rows(rank_, leaf_sum_, Account::attention, batch.rows, x, weights.attn_norm, normed_.as<float>());
     const bool has_heads = !rank_.heads.q.empty();
     const KvLayer kv = cache.layer(layer);
-    if (batch.rows > 0) project(layer, batch, kv);
+    const KvRows& rows = batch.kv[static_cast<std::size_t>(cache.group_of(layer))];
+    if (batch.rows > 0) project(layer, batch, rows, kv);
     if (has_heads && batch.rows > 0) {
         run_op(rank_.ops.attention,
-               {.spans = static_cast<int>(batch.spans.size()),
-                .span = batch.spans.data(),
+               {.spans = static_cast<int>(rows.spans.size()),
+                .span = rows.spans.data(),
                 .q_heads = rank_.heads.q.count(),
                 .head_dim = attention.head_dim,
                 .scale = attention.softmax_scale,

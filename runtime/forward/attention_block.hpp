@@ -23,7 +23,7 @@ class AttentionBlock {
     std::int64_t workspace_bytes() const;
 
   private:
-    void project(int layer, const StepBatch& batch, const KvLayer& kv);
+    void project(int layer, const StepBatch& batch, const KvRows& rows, const KvLayer& kv);
 
     RankContext& rank_;
     LeafSum& leaf_sum_;

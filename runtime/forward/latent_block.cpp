@@ -61,7 +61,7 @@ void LatentBlock::by_head(const std::vector<WeightMatrix>& weight, const float* 
 }
 
 // Queries in the latents' space, and latents into the cache.
-void LatentBlock::project(const LayerWeights& weights, const StepBatch& batch, const KvLayer& kv) {
+void LatentBlock::project(const LayerWeights& weights, const StepBatch& batch, const KvRows& rows, const KvLayer& kv) {
     const AttentionPlan& attention = rank_.plan.attention;
     const float* q_from = normed_.as<float>();
     if (attention.latent.q_rank > 0) {
@@ -91,7 +91,7 @@ void LatentBlock::project(const LayerWeights& weights, const StepBatch& batch, c
             .rope_cos = rank_.rope_cos,
             .rope_sin = rank_.rope_sin,
             .position = batch.position.data(),
-            .kv_slot = batch.kv_slot.data(),
+            .kv_slot = rows.slot.data(),
             .kv = kv,
             .q_nope = q_nope_.as<float>(),
             .q_latent = q_latent_.as<float>()},
@@ -99,12 +99,13 @@ void LatentBlock::project(const LayerWeights& weights, const StepBatch& batch, c
     by_head(weights.key_up, q_nope_.as<float>(), q_latent_.as<float>(), attention.cached_dim(), 0);
 }
 
-void LatentBlock::attend(int layer, const LayerWeights& weights, const StepBatch& batch, const KvLayer& kv) {
+void LatentBlock::attend(int layer, const LayerWeights& weights, const StepBatch& batch, const KvRows& rows,
+                         const KvLayer& kv) {
     const AttentionPlan& attention = rank_.plan.attention;
     const std::int64_t value_dim = attention.latent.value_dim;
     run_op(rank_.ops.attention,
-           {.spans = static_cast<int>(batch.spans.size()),
-            .span = batch.spans.data(),
+           {.spans = static_cast<int>(rows.spans.size()),
+            .span = rows.spans.data(),
             .q_heads = rank_.heads.q.count(),
             .head_dim = attention.cached_dim(),
             .scale = attention.softmax_scale,
@@ -128,8 +129,9 @@ void LatentBlock::run(int layer, const StepBatch& batch, KvCache& cache, float* 
         head_rows_.clear();
         for (int head = 0; head <= rank_.heads.q.count(); ++head) head_rows_.push_back(head * batch.rows);
         const KvLayer kv = cache.layer(layer);
-        project(weights, batch, kv);
-        attend(layer, weights, batch, kv);
+        const KvRows& rows = batch.kv[static_cast<std::size_t>(cache.group_of(layer))];
+        project(weights, batch, rows, kv);
+        attend(layer, weights, batch, rows, kv);
     }
     rank_.clock.switch_to(Account::leaf_sum);
     leaf_sum_.sum_rows({.rows = batch.rows,

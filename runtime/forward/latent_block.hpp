@@ -24,8 +24,8 @@ class LatentBlock {
     void product(const WeightMatrix& weight, int rows, const float* x, float* out);
     void by_head(const std::vector<WeightMatrix>& weight, const float* x, float* out, std::int64_t out_stride,
                  std::int64_t out_group);
-    void project(const LayerWeights& weights, const StepBatch& batch, const KvLayer& kv);
-    void attend(int layer, const LayerWeights& weights, const StepBatch& batch, const KvLayer& kv);
+    void project(const LayerWeights& weights, const StepBatch& batch, const KvRows& rows, const KvLayer& kv);
+    void attend(int layer, const LayerWeights& weights, const StepBatch& batch, const KvRows& rows, const KvLayer& kv);
 
     RankContext& rank_;
     LeafSum& leaf_sum_;

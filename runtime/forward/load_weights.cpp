@@ -182,8 +182,16 @@ class Loader {
         if (const auto agreed = session_.agree(trouble)) throw AgreedError(agreed->kind, agreed->sentence);
     }
 
-    // The digest over all pieces, in file order, whoever read them.
+    // The digest over all pieces, in file order, whoever read them. Error(input) when a tensor that must be a copy of
+    // another is none.
     std::string digest() {
+        const std::vector<Digest128> all = gather_digests();
+        check_copies(all);
+        return chain_pieces(all);
+    }
+
+  private:
+    std::vector<Digest128> gather_digests() {
         std::vector<std::int64_t> counts;
         for (int rank = 0; rank < session_.size(); ++rank) {
             counts.push_back((load_.reader_begin[static_cast<std::size_t>(rank) + 1] -
@@ -192,6 +200,33 @@ class Loader {
         }
         std::vector<Digest128> all(load_.pieces.size());
         session_.world().all_gather_v(digests_.data(), all.data(), counts);
+        return all;
+    }
+
+    // The predictor's embedding and head are not kept: checkpoints hold the model's own once more. Equal tensors are
+    // cut into equal pieces.
+    void check_copies(const std::vector<Digest128>& all) const {
+        if (source_.random_seed || !runs_predictor(plan_)) return;
+        std::map<TensorRole, std::map<std::int64_t, Digest128>> pieces;  // by first row
+        std::map<TensorRole, const StoredTensor*> tensors;
+        for (std::size_t p = 0; p < load_.pieces.size(); ++p) {
+            const auto t = static_cast<std::size_t>(load_.pieces[p].tensor);
+            pieces[source_.tensors[t].role][load_.pieces[p].row_begin] = all[p];
+            tensors[source_.tensors[t].role] = &source_.stored[t];
+        }
+        const TensorRole head = plan_.tie_embeddings ? TensorRole::embedding : TensorRole::lm_head;
+        for (const auto& [copy, original] : {std::pair(TensorRole::predictor_embedding, TensorRole::embedding),
+                                             std::pair(TensorRole::predictor_head, head)}) {
+            if (pieces[copy] == pieces[original] && tensors[copy]->dtype == tensors[original]->dtype) continue;
+            throw AgreedError(
+                ErrorKind::input,
+                fmt::format("The tensor {} is not the same as {}, of which it must be a copy; a predictor "
+                            "with its own is not supported. Fetch the model again.",
+                            tensors[copy]->name, tensors[original]->name));
+        }
+    }
+
+    std::string chain_pieces(const std::vector<Digest128>& all) const {
         Digest128 whole;
         for (std::size_t p = 0; p < load_.pieces.size(); ++p) {
             const StoredTensor& tensor = source_.stored[static_cast<std::size_t>(load_.pieces[p].tensor)];
@@ -205,7 +240,6 @@ class Loader {
         return to_string(whole);
     }
 
-  private:
     const LoadPiece* piece_of(int rank, std::int64_t round) const {
         const std::int64_t index = load_.reader_begin[static_cast<std::size_t>(rank)] + round;
         return index < load_.reader_begin[static_cast<std::size_t>(rank) + 1]

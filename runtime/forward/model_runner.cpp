@@ -47,7 +47,7 @@ ModelRunner::ModelRunner(const ModelPlan& plan, const RankWeights& weights, cons
             .heads = head_share(plan, place.tp_rank, layout.tp),
             .rope_cos = rope_cos_.data(),
             .rope_sin = rope_sin_.data()},
-      cache_(plan, kv_spec(plan, rank_.heads.kv.count(), config.kv_dtype), ops, config.kv_blocks),
+      cache_(kv_groups(plan), kv_spec(plan, rank_.heads.kv.count(), config.kv_dtype), ops, config.kv_blocks),
       leaf_sum_(*groups.tp, ops),
       dense_(rank_, leaf_sum_, config.rows_max),
       vocabulary_(rank_),
@@ -64,6 +64,9 @@ ModelRunner::ModelRunner(const ModelPlan& plan, const RankWeights& weights, cons
     }
     if (plan.moe.experts > 0) moe_ = std::make_unique<MoeBlock>(rank_, config.rows_max, config.exchange_rows);
     if (plan.moe.shared_intermediate > 0) shared_ = Buffer(x_.bytes());
+    if (!runs_predictor(plan)) return;
+    predictor_ = std::make_unique<Predictor>(rank_, config.rows_max);
+    further_x_ = Buffer(x_.bytes());
 }
 
 void ModelRunner::embed(const StepBatch& batch, const RowRange& own) {
@@ -133,11 +136,34 @@ const std::vector<SampleResult>& ModelRunner::run(const StepBatch& batch) {
             if (!row.name.empty()) recorder_->logits(row.name, row.prompt, row.position, logits);
         };
     }
-    vocabulary_.run(batch.rows, batch.wanted, x, results_, observer);
+    vocabulary_.run(batch.rows, batch.wanted, x, rank_.weights.final_norm, results_, observer);
+    if (predictor_) predict_further(batch, own);
     const Done after = done();
     meter_.count(batch, after.route - before.route, after.sent_bytes - before.sent_bytes, rank_.clock.phase());
     rank_.clock.switch_to(Account::other);
     return results_;
+}
+
+// The predictor's layer over all rows, and its logits of those that are recorded and have a next token.
+void ModelRunner::predict_further(const StepBatch& batch, const RowRange& own) {
+    const int layer = rank_.plan.layer_count;
+    float* x = further_x_.as<float>();
+    predictor_->join(batch, x_.as<float>(), x);
+    run_attention(layer, batch, x);
+    run_mixture(layer, batch.rows, static_cast<int>(own.count()), x);
+    std::vector<WantedRow> wanted;
+    for (const WantedRow& row : batch.wanted) {
+        const std::int32_t next = batch.next_token[static_cast<std::size_t>(row.row)];
+        if (next == kNoToken) continue;
+        wanted.push_back({.row = row.row, .span = row.span, .how = {}});
+        wanted.back().how.forced_token = next;  // nothing is chosen
+    }
+    const auto observer = [&](std::size_t i, const float* logits) {
+        if (recorder_ == nullptr) return;
+        const RecordedRow row = row_of_(wanted[i].row);
+        if (!row.name.empty()) recorder_->predicted(row.name, row.prompt, row.position, logits);
+    };
+    vocabulary_.run(batch.rows, wanted, x, rank_.weights.predictor.norm, further_results_, observer);
 }
 
 void ModelRunner::record_to(Recorder* recorder, std::function<RecordedRow(int row)> row_of) {
@@ -168,7 +194,9 @@ void ModelRunner::record_router(int layer, const RowRange& own) {
 
 std::int64_t ModelRunner::workspace_bytes() const {
     const std::int64_t attention = latent_ ? latent_->workspace_bytes() : attention_->workspace_bytes();
-    return attention + static_cast<std::int64_t>(shared_.bytes()) + dense_.workspace_bytes() +
+    const std::int64_t further =
+        predictor_ ? predictor_->workspace_bytes() + static_cast<std::int64_t>(further_x_.bytes()) : 0;
+    return attention + further + static_cast<std::int64_t>(shared_.bytes()) + dense_.workspace_bytes() +
            vocabulary_.workspace_bytes() + leaf_sum_.workspace_bytes() + (moe_ ? moe_->workspace_bytes() : 0) +
            static_cast<std::int64_t>(x_.bytes());
 }

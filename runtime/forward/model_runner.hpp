@@ -12,6 +12,7 @@
 #include "runtime/forward/kv_cache.hpp"
 #include "runtime/forward/latent_block.hpp"
 #include "runtime/forward/moe_block.hpp"
+#include "runtime/forward/predictor.hpp"
 #include "runtime/forward/rank_context.hpp"
 #include "runtime/forward/recorder.hpp"
 #include "runtime/forward/step_batch.hpp"
@@ -69,6 +70,7 @@ class ModelRunner {
     void embed(const StepBatch& batch, const RowRange& own);
     void run_attention(int layer, const StepBatch& batch, float* x);
     void run_mixture(int layer, int rows, int own_rows, float* x);
+    void predict_further(const StepBatch& batch, const RowRange& own);
     void record_hidden(int layer, const RowRange& own);
     void record_router(int layer, const RowRange& own);
 
@@ -80,12 +82,14 @@ class ModelRunner {
     std::unique_ptr<AttentionBlock> attention_;  // one of these two
     std::unique_ptr<LatentBlock> latent_;
     DenseBlock dense_;
-    std::unique_ptr<MoeBlock> moe_;  // null: a dense model
+    std::unique_ptr<MoeBlock> moe_;         // null: a dense model
+    std::unique_ptr<Predictor> predictor_;  // null: it does not run
     Vocabulary vocabulary_;
     StepMeter meter_;
-    Buffer x_;       // [own rows, hidden] the residual stream
-    Buffer shared_;  // [own rows, hidden] what stands beside the experts gave
-    std::vector<SampleResult> results_;
+    Buffer x_;          // [own rows, hidden] the residual stream
+    Buffer shared_;     // [own rows, hidden] what stands beside the experts gave
+    Buffer further_x_;  // [own rows, hidden] the predictor's stream
+    std::vector<SampleResult> results_, further_results_;
     Recorder* recorder_ = nullptr;
     std::function<RecordedRow(int)> row_of_;
 };

@@ -91,6 +91,8 @@ void Recorder::write(const fs::path& folder, int world_rank) const {
                     {layers + 1, t, static_cast<hsize_t>(plan_.hidden)});
         write_array(group, "router_ids", H5T_NATIVE_INT32, request.router_ids, {layers, t, top_k});
         write_array(group, "router_weights", H5T_NATIVE_FLOAT, request.router_weights, {layers, t, top_k});
+        write_array(group, "mtp_logits", H5T_NATIVE_FLOAT, request.mtp_logits,
+                    {t - 1, static_cast<hsize_t>(plan_.vocab_size)});
     }
 }
 
@@ -109,6 +111,7 @@ std::map<std::string, RecordedRequest> read_record(const fs::path& folder) {
             join(request.hidden_states, read_array<float>(group, "hidden_states", H5T_NATIVE_FLOAT));
             join(request.router_ids, read_array<std::int32_t>(group, "router_ids", H5T_NATIVE_INT32));
             join(request.router_weights, read_array<float>(group, "router_weights", H5T_NATIVE_FLOAT));
+            join(request.mtp_logits, read_array<float>(group, "mtp_logits", H5T_NATIVE_FLOAT));
         }
     }
     return joined;

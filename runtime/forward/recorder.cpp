@@ -21,6 +21,7 @@ RecordedRequest& Recorder::of(const std::string& name, std::span<const std::int3
     const auto top_k = static_cast<std::size_t>(plan_.moe.top_k);
     request.tokens.assign(tokens.begin(), tokens.end());
     if (what_.logits) request.logits.assign(t * static_cast<std::size_t>(plan_.vocab_size), kUnseen);
+    if (what_.mtp) request.mtp_logits.assign((t - 1) * static_cast<std::size_t>(plan_.vocab_size), kUnseen);
     if (what_.hidden) request.hidden_states.assign((layers + 1) * t * static_cast<std::size_t>(plan_.hidden), kUnseen);
     if (what_.router && top_k > 0) {
         request.router_ids.assign(layers * t * top_k, kUnseenId);
@@ -57,6 +58,13 @@ void Recorder::logits(const std::string& name, std::span<const std::int32_t> tok
     if (!what_.logits) return;
     const std::size_t at = static_cast<std::size_t>(position) * static_cast<std::size_t>(plan_.vocab_size);
     std::copy_n(row, plan_.vocab_size, of(name, tokens).logits.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+void Recorder::predicted(const std::string& name, std::span<const std::int32_t> tokens, int position,
+                         const float* row) {
+    if (!what_.mtp || position + 1 >= std::ssize(tokens)) return;
+    const std::size_t at = static_cast<std::size_t>(position) * static_cast<std::size_t>(plan_.vocab_size);
+    std::copy_n(row, plan_.vocab_size, of(name, tokens).mtp_logits.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
 }  // namespace argosy

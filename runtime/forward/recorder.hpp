@@ -1,5 +1,5 @@
 // Keeps what the forward pass computed of every prompt token, for comparison with reference values: logits, hidden
-// states, routers. Writes HDF5.
+// states, routers, the predictor's logits. Writes HDF5.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct RecordWhat {
     bool logits = false;
     bool hidden = false;
     bool router = false;
-    bool any() const { return logits || hidden || router; }
+    bool mtp = false;
 };
 
 // Values of one request's prompt of T tokens, in the shapes of the reference files.
@@ -28,6 +28,7 @@ struct RecordedRequest {
         hidden_states;  // [layers + 1, T, hidden]: input of every layer, last the state before the final norm
     std::vector<std::int32_t> router_ids;  // [layers, T, top_k], -1 in dense layers
     std::vector<float> router_weights;     // [layers, T, top_k], 0 in dense layers
+    std::vector<float> mtp_logits;         // [T - 1, vocab]: row t is the predictor's of token t + 2
 };
 
 // One per tensor-parallel rank; each keeps the rows it owns (hidden, router) or samples (logits). A group's ranks write
@@ -42,6 +43,7 @@ class Recorder {
     void router(const std::string& name, std::span<const std::int32_t> tokens, int layer, int position,
                 const std::int32_t* ids, const float* weights);
     void logits(const std::string& name, std::span<const std::int32_t> tokens, int position, const float* row);
+    void predicted(const std::string& name, std::span<const std::int32_t> tokens, int position, const float* row);
 
     // Writes FOLDER/rank-N.h5: one HDF5 group per request, named as in responses.
     void write(const std::filesystem::path& folder, int world_rank) const;

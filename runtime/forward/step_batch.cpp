@@ -45,10 +45,39 @@ void add_wanted(const StepSpan& span, int span_index, const Sequence& sequence, 
     }
 }
 
+std::int32_t token_after(const Sequence& sequence, const Request& request, int position) {
+    const auto next = static_cast<std::size_t>(position) + 1;
+    const std::size_t prompt_tokens = request.prompt.size();
+    if (next < prompt_tokens) return request.prompt[next];
+    return next - prompt_tokens < sequence.generated.size() ? sequence.generated[next - prompt_tokens] : kNoToken;
+}
+
 // Blocks in which both sequences begin.
 int shared_blocks(std::span<const std::int32_t> before, std::span<const std::int32_t> blocks) {
     const auto [end, _] = std::mismatch(before.begin(), before.end(), blocks.begin(), blocks.end());
     return static_cast<int>(end - before.begin());
+}
+
+// The plan's spans and slots in one group of layers.
+KvRows kv_rows(const StepPlan& plan, const std::vector<std::int32_t>& blocks, int group) {
+    KvRows kv;
+    kv.slot.reserve(static_cast<std::size_t>(plan.rows));
+    std::span<const std::int32_t> before;
+    for (const StepSpan& span : plan.spans) {
+        const std::span<const std::int32_t> table(blocks.data() + span.block_begin + group * span.block_count,
+                                                  static_cast<std::size_t>(span.block_count));
+        for (int position = span.first_position; position < span.first_position + span.rows; ++position) {
+            const std::int64_t block = table[static_cast<std::size_t>(position / kKvBlockTokens)];
+            kv.slot.push_back(block * kKvBlockTokens + position % kKvBlockTokens);
+        }
+        kv.spans.push_back({.row_begin = span.row_begin,
+                            .rows = span.rows,
+                            .first_position = span.first_position,
+                            .blocks = table.data(),
+                            .shared_blocks = shared_blocks(before, table)});
+        before = table;
+    }
+    return kv;
 }
 
 }  // namespace
@@ -57,26 +86,19 @@ StepBatch make_batch(const StepPlan& plan, const Scheduler& scheduler, bool ever
     StepBatch batch;
     batch.rows = plan.rows;
     batch.token = plan.tokens;
+    batch.blocks = plan.blocks;
+    std::replace(batch.blocks.begin(), batch.blocks.end(), kNoBlock, 0);
+    for (int group = 0; group < scheduler.group_count(); ++group)
+        batch.kv.push_back(kv_rows(plan, batch.blocks, group));
     batch.position.reserve(static_cast<std::size_t>(plan.rows));
-    batch.kv_slot.reserve(static_cast<std::size_t>(plan.rows));
     for (std::size_t s = 0; s < plan.spans.size(); ++s) {
         const StepSpan& span = plan.spans[s];
-        const std::span<const std::int32_t> blocks = plan.block_table(span);
-        for (int i = 0; i < span.rows; ++i) {
-            const int position = span.first_position + i;
-            batch.position.push_back(position);
-            batch.kv_slot.push_back(std::int64_t{blocks[static_cast<std::size_t>(position / kKvBlockTokens)]} *
-                                        kKvBlockTokens +
-                                    position % kKvBlockTokens);
-        }
-        batch.spans.push_back(
-            {.row_begin = span.row_begin,
-             .rows = span.rows,
-             .first_position = span.first_position,
-             .blocks = blocks.data(),
-             .shared_blocks = s > 0 ? shared_blocks(plan.block_table(plan.spans[s - 1]), blocks) : 0});
-        if (span.logits == LogitRows::none && !every_prompt_row) continue;
         const Sequence& sequence = scheduler.sequence(span.sequence);
+        for (int i = 0; i < span.rows; ++i) {
+            batch.position.push_back(span.first_position + i);
+            batch.next_token.push_back(token_after(sequence, scheduler.request_of(sequence), span.first_position + i));
+        }
+        if (span.logits == LogitRows::none && !every_prompt_row) continue;
         add_wanted(span, static_cast<int>(s), sequence, scheduler.request_of(sequence), every_prompt_row, batch.wanted);
     }
     return batch;

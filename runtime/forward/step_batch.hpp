@@ -22,13 +22,22 @@ struct WantedRow {
     SampleRow how;
 };
 
+// Where the rows' keys and values stand in one group of layers.
+struct KvRows {
+    std::vector<std::int64_t> slot;    // [rows]
+    std::vector<AttentionSpan> spans;  // their blocks point into the batch
+};
+
+inline constexpr std::int32_t kNoToken = -1;
+
 struct StepBatch {
     int rows = 0;
-    std::vector<std::int32_t> token;     // [rows]
-    std::vector<std::int32_t> position;  // [rows]
-    std::vector<std::int64_t> kv_slot;   // [rows]
-    std::vector<AttentionSpan> spans;    // blocks point into the plan, which must live as long
-    std::vector<WantedRow> wanted;       // by rising row
+    std::vector<std::int32_t> token;       // [rows]
+    std::vector<std::int32_t> next_token;  // [rows] the sequence's token after each; kNoToken: not known yet
+    std::vector<std::int32_t> position;    // [rows]
+    std::vector<std::int32_t> blocks;      // of the plan; what no row sees is block 0, where reading does no harm
+    std::vector<KvRows> kv;                // [groups]
+    std::vector<WantedRow> wanted;         // by rising row
 };
 
 // How a request's tokens are chosen, for its next token at `position` of sample `sample`. Which tokens its penalties

@@ -45,7 +45,7 @@ CostPlace cost_place(const RankLayout& layout, const RankPlace& place) {
 
 void StepMeter::count(const StepBatch& batch, const CostRoute& route, std::int64_t sent_bytes, Phase phase) {
     CostStep step;
-    for (const AttentionSpan& span : batch.spans)
+    for (const AttentionSpan& span : batch.kv.front().spans)
         add_sequence(step, model_, span.first_position, span.rows, WantedLogits::none);
     for (const WantedRow& wanted : batch.wanted) step.wanted_rows.push_back(wanted.row);
     step.route = route;

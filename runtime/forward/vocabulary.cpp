@@ -36,10 +36,10 @@ Vocabulary::Vocabulary(RankContext& rank) : rank_(rank) {
     scratch_ = Buffer(rank.ops.sample_scratch_bytes(rank.plan.vocab_size, rank.stream.threads));
 }
 
-// The chunk's rows after the final norm, on every rank: each brings those it owns. Ownership rises with rows, and
+// The chunk's rows after the norm, on every rank: each brings those it owns. Ownership rises with rows, and
 // wanted rows rise, so that the ranks' parts stand in order.
 const float* Vocabulary::gather_normed(const Chunk& chunk, std::span<const WantedRow> wanted, const float* x,
-                                       int rows) {
+                                       const float* norm, int rows) {
     const int hidden = rank_.plan.hidden;
     const RowRange own = own_rows(rank_, rows);
     float* own_x = own_.as<float>();
@@ -51,12 +51,7 @@ const float* Vocabulary::gather_normed(const Chunk& chunk, std::span<const Wante
         ++count;
     }
     run_op(rank_.ops.rms_norm,
-           {.rows = count,
-            .hidden = hidden,
-            .x = own_x,
-            .weight = rank_.weights.final_norm,
-            .eps = rank_.plan.rms_eps,
-            .out = own_x},
+           {.rows = count, .hidden = hidden, .x = own_x, .weight = norm, .eps = rank_.plan.rms_eps, .out = own_x},
            rank_.stream);
     if (rank_.layout.tp == 1) return own_x;
     rank_.clock.switch_to(Account::leaf_sum);
@@ -102,8 +97,8 @@ const float* Vocabulary::project(const Chunk& chunk, const float* normed) {
     return logits_.as<float>();
 }
 
-void Vocabulary::run(int rows, std::span<const WantedRow> wanted, const float* x, std::vector<SampleResult>& results,
-                     const Observer& observer) {
+void Vocabulary::run(int rows, std::span<const WantedRow> wanted, const float* x, const float* norm,
+                     std::vector<SampleResult>& results, const Observer& observer) {
     const int tp = rank_.layout.tp;
     const int me = rank_.place.tp_rank;
     results.assign(wanted.size(), SampleResult{});
@@ -119,7 +114,7 @@ void Vocabulary::run(int rows, std::span<const WantedRow> wanted, const float* x
                         static_cast<std::int64_t>(floats(1, rank_.plan.hidden));
             }
         }
-        const float* logits = project(chunk, gather_normed(chunk, wanted, x, rows));
+        const float* logits = project(chunk, gather_normed(chunk, wanted, x, norm, rows));
 
         rank_.clock.switch_to(Account::sample);
         const RowRange sampled = chunk.sampled_by(me, tp);

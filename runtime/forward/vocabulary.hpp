@@ -19,17 +19,18 @@ class Vocabulary {
     // Sees whole rows of logits on the rank that samples them: index into `wanted`, logits [vocab].
     using Observer = std::function<void(std::size_t wanted, const float* logits)>;
 
-    // x [own rows of `rows`, hidden] is the state before the final norm. results[i] belongs to wanted[i] (by rising
-    // row), on every tensor-parallel rank. Collective over the group.
-    void run(int rows, std::span<const WantedRow> wanted, const float* x, std::vector<SampleResult>& results,
-             const Observer& observer);
+    // x [own rows of `rows`, hidden] is the state before the norm, which is the final one or the predictor's.
+    // results[i] belongs to wanted[i] (by rising row), on every tensor-parallel rank. Collective over the group.
+    void run(int rows, std::span<const WantedRow> wanted, const float* x, const float* norm,
+             std::vector<SampleResult>& results, const Observer& observer);
 
     int chunk_rows() const { return chunk_rows_; }  // rows that are projected at once
     std::int64_t workspace_bytes() const;
 
   private:
     struct Chunk;
-    const float* gather_normed(const Chunk& chunk, std::span<const WantedRow> wanted, const float* x, int rows);
+    const float* gather_normed(const Chunk& chunk, std::span<const WantedRow> wanted, const float* x, const float* norm,
+                               int rows);
     const float* project(const Chunk& chunk, const float* normed);
 
     RankContext& rank_;

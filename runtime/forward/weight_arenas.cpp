@@ -33,6 +33,9 @@ bool is_vector(TensorRole role) {
         case TensorRole::kv_a_norm:
         case TensorRole::gate_up_bias:
         case TensorRole::down_bias:
+        case TensorRole::predictor_token_norm:
+        case TensorRole::predictor_state_norm:
+        case TensorRole::predictor_norm:
             return true;
         default:
             return false;
@@ -76,6 +79,9 @@ Arena arena_of(const TensorSpec& tensor) {
         case TensorRole::choice_bias:
         case TensorRole::q_a_norm:
         case TensorRole::kv_a_norm:
+        case TensorRole::predictor_token_norm:
+        case TensorRole::predictor_state_norm:
+        case TensorRole::predictor_norm:
             return Arena::common;
         case TensorRole::gate_proj:
         case TensorRole::up_proj:
@@ -314,7 +320,7 @@ ArenaLayout lay_out_arenas(const ModelPlan& plan, std::span<const TensorSpec> te
 RankWeights view_weights(const ModelPlan& plan, std::span<const TensorSpec> tensors, const ArenaLayout& layout,
                          const std::array<std::byte*, kArenaCount>& arena) {
     RankWeights weights;
-    weights.layers.resize(static_cast<std::size_t>(plan.layer_count));
+    weights.layers.resize(plan.layers.size());
     for (const TensorHome& home : layout.homes) {
         const TensorSpec& tensor = tensors[static_cast<std::size_t>(home.tensor)];
         std::byte* at = arena[static_cast<int>(home.arena)] + home.offset;
@@ -333,6 +339,21 @@ RankWeights view_weights(const ModelPlan& plan, std::span<const TensorSpec> tens
             case TensorRole::final_norm:
                 weights.final_norm = vector;
                 break;
+            case TensorRole::predictor_token_norm:
+                weights.predictor.token_norm = vector;
+                break;
+            case TensorRole::predictor_state_norm:
+                weights.predictor.state_norm = vector;
+                break;
+            case TensorRole::predictor_join:
+                weights.predictor.join = matrix;
+                break;
+            case TensorRole::predictor_norm:
+                weights.predictor.norm = vector;
+                break;
+            case TensorRole::predictor_embedding:
+            case TensorRole::predictor_head:
+                break;  // copies
             case TensorRole::lm_head:
                 weights.head = matrix;
                 break;

@@ -99,12 +99,21 @@ struct LayerWeights {
     std::vector<WeightMatrix> down;
 };
 
+// What the predictor has beside its layer, which is the last; where it does not run, nothing.
+struct PredictorWeights {
+    const float* token_norm = nullptr;  // [hidden]
+    const float* state_norm = nullptr;  // [hidden]
+    WeightMatrix join;                  // [hidden, 2 * hidden], whole on every rank
+    const float* norm = nullptr;        // [hidden]
+};
+
 struct RankWeights {
     const void* embedding = nullptr;  // [vocab, hidden] of embedding_dtype
     DType embedding_dtype = DType::f32;
     const float* final_norm = nullptr;  // [hidden]
     WeightMatrix head;                  // [vocabulary rows of this rank, hidden]; data null: none
-    std::vector<LayerWeights> layers;
+    std::vector<LayerWeights> layers;   // [plan.layers]
+    PredictorWeights predictor;
 };
 
 // Pointers into the arenas, once they exist.

@@ -44,7 +44,8 @@ void share_matrix_scales(MpiSession& session, WeightSource& source) {
 bool is_norm(TensorRole role) {
     return role == TensorRole::attn_norm || role == TensorRole::ffn_norm || role == TensorRole::final_norm ||
            role == TensorRole::q_norm || role == TensorRole::k_norm || role == TensorRole::q_a_norm ||
-           role == TensorRole::kv_a_norm;
+           role == TensorRole::kv_a_norm || role == TensorRole::predictor_token_norm ||
+           role == TensorRole::predictor_state_norm || role == TensorRole::predictor_norm;
 }
 
 }  // namespace
@@ -62,7 +63,7 @@ WeightSource open_weights(MpiSession& session, const ModelPlan& plan, const std:
     session.run_agreed([&] {
         const Checkpoint checkpoint = parse_checkpoint(checkpoint_headers_from_wire(wire));
         source.tensors = tensor_list(plan);
-        source.stored = match_tensors(source.tensors, checkpoint);
+        source.stored = match_tensors(source.tensors, checkpoint, spare_tensors(plan));
         source.files = checkpoint.files;
     });
     share_matrix_scales(session, source);

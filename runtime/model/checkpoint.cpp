@@ -126,26 +126,31 @@ void check_formats(std::span<const TensorSpec> wanted, const std::vector<StoredT
     }
 }
 
-// Where a checkpoint brings a layer behind the last that predicts one token further (DeepSeek-V3's MTP module), what
-// its tensors' names begin with; it is not used here.
-std::string further_layer(std::span<const TensorSpec> wanted, const Checkpoint& checkpoint) {
-    int layers = 0;
-    for (const TensorSpec& tensor : wanted) layers = std::max(layers, tensor.layer + 1);
-    const std::string prefix = fmt::format("model.layers.{}.", layers);
-    const bool there =
-        std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(),
-                    [&](const StoredTensor& tensor) { return tensor.name == prefix + "eh_proj.weight"; });
-    return there ? prefix : std::string();
+// The wanted tensors; names of those that belong to a matrix of theirs go to `scales`.
+std::vector<StoredTensor> find_tensors(std::span<const TensorSpec> wanted, const ByName& by_name,
+                                       const Checkpoint& checkpoint, std::vector<std::string_view>& scales) {
+    std::vector<StoredTensor> stored;
+    stored.reserve(wanted.size());
+    for (const TensorSpec& tensor : wanted) {
+        if (is_fused(tensor)) {
+            stored.push_back(recognise_fused(tensor, by_name, checkpoint, scales));
+            continue;
+        }
+        const auto found = by_name.find(tensor.name);
+        if (found == by_name.end()) fail_missing(tensor, checkpoint);
+        stored.push_back(recognise_weights(tensor, *found->second, by_name, checkpoint, scales));
+    }
+    check_formats(wanted, stored, checkpoint);
+    return stored;
 }
 
-void refuse_strangers(std::span<const TensorSpec> wanted, const std::vector<std::string_view>& scales,
-                      const Checkpoint& checkpoint) {
+void refuse_strangers(std::span<const TensorSpec> wanted, std::span<const TensorSpec> spare,
+                      const std::vector<std::string_view>& scales, const Checkpoint& checkpoint) {
     std::unordered_set<std::string_view> known(scales.begin(), scales.end());
     for (const TensorSpec& tensor : wanted) known.insert(tensor.name);
-    const std::string further = further_layer(wanted, checkpoint);
+    for (const TensorSpec& tensor : spare) known.insert(tensor.name);
     for (const StoredTensor& tensor : checkpoint.tensors) {
         if (known.contains(tensor.name) || harmless(tensor.name)) continue;
-        if (!further.empty() && tensor.name.starts_with(further)) continue;
         // With tied embeddings: a copy of the embedding, which some exporters store all the same.
         if (tensor.name == "lm_head.weight") continue;
         fail(ErrorKind::input, "{} holds the tensor {}, which the model described by config.json does not have.",
@@ -155,24 +160,19 @@ void refuse_strangers(std::span<const TensorSpec> wanted, const std::vector<std:
 
 }  // namespace
 
-std::vector<StoredTensor> match_tensors(std::span<const TensorSpec> wanted, const Checkpoint& checkpoint) {
+bool holds_any(const Checkpoint& checkpoint, std::span<const TensorSpec> tensors) {
     const ByName by_name = index_by_name(checkpoint);
-    std::vector<StoredTensor> stored;
-    std::vector<std::string_view> scales;  // names of those that belong to a matrix
-    stored.reserve(wanted.size());
-    for (const TensorSpec& tensor : wanted) {
-        if (is_fused(tensor)) {
-            stored.push_back(recognise_fused(tensor, by_name, checkpoint, scales));
-            continue;
-        }
-        const auto found = by_name.find(tensor.name);
-        if (found == by_name.end()) {
-            fail_missing(tensor, checkpoint);
-        }
-        stored.push_back(recognise_weights(tensor, *found->second, by_name, checkpoint, scales));
-    }
-    check_formats(wanted, stored, checkpoint);
-    refuse_strangers(wanted, scales, checkpoint);
+    return std::any_of(tensors.begin(), tensors.end(),
+                       [&](const TensorSpec& tensor) { return by_name.contains(tensor.name); });
+}
+
+std::vector<StoredTensor> match_tensors(std::span<const TensorSpec> wanted, const Checkpoint& checkpoint,
+                                        std::span<const TensorSpec> spare) {
+    const ByName by_name = index_by_name(checkpoint);
+    std::vector<std::string_view> scales;
+    std::vector<StoredTensor> stored = find_tensors(wanted, by_name, checkpoint, scales);
+    if (holds_any(checkpoint, spare)) find_tensors(spare, by_name, checkpoint, scales);
+    refuse_strangers(wanted, spare, scales, checkpoint);
     return stored;
 }
 

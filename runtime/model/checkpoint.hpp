@@ -117,7 +117,11 @@ std::int64_t total_bytes(const Checkpoint& checkpoint);
 // Finds every tensor of the plan: result[i] is where wanted[i] is stored. Throws Error(input) for a tensor that is
 // missing, has another shape or a format that cannot be read (stored_format.hpp); for q, k, v of a layer, or gate, up
 // (or down) of a layer's experts, that differ in format, because they are packed into one matrix; and for a tensor that
-// is stored but unknown, unless it is known to be harmless (rotary_emb.inv_freq, input_scale).
-std::vector<StoredTensor> match_tensors(std::span<const TensorSpec> wanted, const Checkpoint& checkpoint);
+// is stored but unknown, unless it is known to be harmless (rotary_emb.inv_freq, input_scale). `spare` tensors may be
+// stored too, all or none of them, and are checked in the same way.
+std::vector<StoredTensor> match_tensors(std::span<const TensorSpec> wanted, const Checkpoint& checkpoint,
+                                        std::span<const TensorSpec> spare = {});
+
+bool holds_any(const Checkpoint& checkpoint, std::span<const TensorSpec> tensors);
 
 }  // namespace argosy

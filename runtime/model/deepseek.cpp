@@ -23,6 +23,12 @@ constexpr TensorName kNames[] = {
     {TensorRole::shared_gate_proj, false, "model.layers.{L}.mlp.shared_experts.gate_proj.weight"},
     {TensorRole::shared_up_proj, false, "model.layers.{L}.mlp.shared_experts.up_proj.weight"},
     {TensorRole::shared_down_proj, false, "model.layers.{L}.mlp.shared_experts.down_proj.weight"},
+    {TensorRole::predictor_token_norm, false, "model.layers.{L}.enorm.weight"},
+    {TensorRole::predictor_state_norm, false, "model.layers.{L}.hnorm.weight"},
+    {TensorRole::predictor_join, false, "model.layers.{L}.eh_proj.weight"},
+    {TensorRole::predictor_embedding, false, "model.layers.{L}.embed_tokens.weight"},
+    {TensorRole::predictor_norm, false, "model.layers.{L}.shared_head.norm.weight"},
+    {TensorRole::predictor_head, false, "model.layers.{L}.shared_head.head.weight"},
 };
 
 constexpr int kHeadMax = 1 << 12;
@@ -141,6 +147,7 @@ ModelPlan plan_deepseek_v3(const JsonObject& config) {
     rule.renormalise = plan.moe.top_k > 1 && config.boolean_or("norm_topk_prob", true);
     rule.scale = static_cast<float>(config.number_or("routed_scaling_factor", 2.5, 0.0, 1e6));
     plan.moe.choice_bias = true;
+    plan.predictors = static_cast<int>(config.integer_or("num_nextn_predict_layers", 1, 0, 1));
     return plan;
 }
 

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "kernels/base/error.hpp"
 #include "runtime/model/families.hpp"
+#include "runtime/model/kv_groups.hpp"
 
 namespace argosy {
 
@@ -104,14 +106,38 @@ std::string shape_lines(const ModelPlan& plan) {
     return text + line("positions", fmt::format("{}", plan.max_positions));
 }
 
+// Of `bytes` in all layers the parts of the KV classes, where there are several or one that is not the usual.
+std::string kv_by_class(const ModelPlan& plan, std::int64_t bytes) {
+    std::map<int, std::int64_t> layers;  // by window
+    for (const LayerPlan& layer : plan.layers) ++layers[layer.window];
+    if (plan.attention.over_latents()) return ", latents";
+    if (layers.size() == 1 && layers.begin()->first == 0) return {};
+    std::string text;
+    for (const auto& [window, count] : layers) {
+        text +=
+            fmt::format("{} {} in {} layers {}", text.empty() ? ":" : ",", grouped(bytes / plan.layer_count * count),
+                        count, window == 0 ? "that see all" : fmt::format("with a window of {}", window));
+    }
+    return text;
+}
+
 std::string kv_lines(const ModelPlan& plan) {
     const auto amount = [&](DType dtype) {
         const std::int64_t bytes = kv_bytes_per_token(plan, dtype);
-        return fmt::format("{} bytes ({})", grouped(bytes), binary_size(bytes));
+        return fmt::format("{} bytes ({}){}", grouped(bytes), binary_size(bytes), kv_by_class(plan, bytes));
     };
     std::string text = line("KV per token, bf16", amount(DType::bf16)) + line("KV per token, f32", amount(DType::f32));
     if (!plan.attention.over_latents()) text += line("KV per token, int8", amount(DType::int8));
+    if (const std::string groups = describe(kv_groups(plan)); !groups.empty()) text += line("KV blocks", groups);
     return text;
+}
+
+// The layer that a checkpoint may have behind the last, which no figure above counts.
+std::string predictor_line(const ModelPlan& plan) {
+    if (plan.predictors == 0 || runs_predictor(plan)) return {};
+    const std::int64_t more = count_parameters(with_predictor(plan)).total - count_parameters(plan).total;
+    return line("predictor", fmt::format("a layer that predicts one token further, not counted here: {} ({})",
+                                         grouped(more), rounded(static_cast<double>(more))));
 }
 
 // One line per class of weights that the model has: over all ranks the least and the most bytes.
@@ -147,7 +173,7 @@ std::string inspect(const ModelPlan& plan, const std::vector<StoredTensor>* stor
                              plan.tie_embeddings                ? "; a tied embedding counts once"
                              : family_of(plan).embedding_active ? ""
                                                                 : " and the embedding, as its authors count"));
-    text += shape_lines(plan) + kv_lines(plan);
+    text += shape_lines(plan) + predictor_line(plan) + kv_lines(plan);
     std::vector<WeightBytes> ranks;
     for (const LayoutShare& share : shares) {
         ranks.push_back(stored != nullptr ? weight_bytes(plan, *stored, share)

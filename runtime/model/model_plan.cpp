@@ -125,6 +125,13 @@ double yarn_magnitude(double factor, double mscale) {
     return factor <= 1.0 ? 1.0 : 0.1 * mscale * series_log(factor) + 1.0;
 }
 
+ModelPlan with_predictor(ModelPlan plan) {
+    plan.layers.push_back(plan.layers.back());  // mixtures stand behind the dense layers
+    return plan;
+}
+
+bool runs_predictor(const ModelPlan& plan) { return std::ssize(plan.layers) > plan.layer_count; }
+
 int moe_layer_count(const ModelPlan& plan) {
     return static_cast<int>(std::count_if(plan.layers.begin(), plan.layers.end(),
                                           [](const LayerPlan& layer) { return layer.kind == LayerKind::moe; }));

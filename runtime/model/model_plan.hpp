@@ -132,7 +132,10 @@ struct ModelPlan {
     bool tie_embeddings = false;  // the vocabulary projection is the embedding
     AttentionPlan attention;
     MoePlan moe;
-    std::vector<LayerPlan> layers;  // [layer_count]
+    std::vector<LayerPlan> layers;  // [layer_count], and the predictor's behind them where it runs
+    // 1: checkpoints of the family may bring a predictor (DeepSeek-V3's multi-token prediction module): a layer behind
+    // the last that sees a token's final state and the token after it, and predicts the one after that.
+    int predictors = 0;
     std::optional<DType>
         dtype;  // number format that config.json announces for the weights; a checkpoint's own word counts more
     std::optional<int> bos_id;  // token that starts a sequence, where the model has one
@@ -152,6 +155,10 @@ double yarn_magnitude(double factor, double mscale);
 
 // Layers of kind moe.
 int moe_layer_count(const ModelPlan& plan);
+
+// The same model with its predictor running; `plan.predictors` must be 1.
+ModelPlan with_predictor(ModelPlan plan);
+bool runs_predictor(const ModelPlan& plan);
 
 // One line per subject, for logs and error reports.
 std::string describe(const ModelPlan& plan);

@@ -10,13 +10,46 @@ namespace argosy {
 
 namespace {
 
-constexpr std::array<std::string_view, kTensorRoleCount> kRoleNames = {
-    "embedding",      "attn_norm",        "q_proj",     "k_proj",      "v_proj",      "q_bias",
-    "k_bias",         "v_bias",           "q_norm",     "k_norm",      "q_a_proj",    "q_a_norm",
-    "q_b_proj",       "kv_a_proj",        "kv_a_norm",  "kv_b_proj",   "o_proj",      "o_bias",
-    "sinks",          "ffn_norm",         "router",     "router_bias", "choice_bias", "shared_gate_proj",
-    "shared_up_proj", "shared_down_proj", "gate_proj",  "up_proj",     "down_proj",   "gate_up_proj",
-    "gate_up_bias",   "down_bias",        "final_norm", "lm_head"};
+constexpr std::array<std::string_view, kTensorRoleCount> kRoleNames = {"embedding",
+                                                                       "attn_norm",
+                                                                       "q_proj",
+                                                                       "k_proj",
+                                                                       "v_proj",
+                                                                       "q_bias",
+                                                                       "k_bias",
+                                                                       "v_bias",
+                                                                       "q_norm",
+                                                                       "k_norm",
+                                                                       "q_a_proj",
+                                                                       "q_a_norm",
+                                                                       "q_b_proj",
+                                                                       "kv_a_proj",
+                                                                       "kv_a_norm",
+                                                                       "kv_b_proj",
+                                                                       "o_proj",
+                                                                       "o_bias",
+                                                                       "sinks",
+                                                                       "ffn_norm",
+                                                                       "router",
+                                                                       "router_bias",
+                                                                       "choice_bias",
+                                                                       "shared_gate_proj",
+                                                                       "shared_up_proj",
+                                                                       "shared_down_proj",
+                                                                       "gate_proj",
+                                                                       "up_proj",
+                                                                       "down_proj",
+                                                                       "gate_up_proj",
+                                                                       "gate_up_bias",
+                                                                       "down_bias",
+                                                                       "predictor_token_norm",
+                                                                       "predictor_state_norm",
+                                                                       "predictor_join",
+                                                                       "predictor_embedding",
+                                                                       "predictor_norm",
+                                                                       "predictor_head",
+                                                                       "final_norm",
+                                                                       "lm_head"};
 
 // What tensors are called in the checkpoints of most families, as transformers writes them; a family's own table says
 // where it differs.
@@ -98,6 +131,9 @@ std::vector<TensorRole> roles_of_layer(const ModelPlan& plan, int layer) {
     roles.reserve(kTensorRoleCount);
     const auto add = [&](std::initializer_list<TensorRole> more) { roles.insert(roles.end(), more); };
     const AttentionPlan& attention = plan.attention;
+    if (layer >= plan.layer_count)
+        add({predictor_token_norm, predictor_state_norm, predictor_join, predictor_embedding, predictor_norm,
+             predictor_head});
     add({attn_norm});
     if (attention.over_latents()) {
         if (attention.latent.q_rank > 0)
@@ -144,13 +180,20 @@ std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int l
     switch (role) {
         case TensorRole::embedding:
         case TensorRole::lm_head:
+        case TensorRole::predictor_embedding:
+        case TensorRole::predictor_head:
             return {plan.vocab_size, hidden};
         case TensorRole::attn_norm:
         case TensorRole::ffn_norm:
         case TensorRole::final_norm:
         case TensorRole::o_bias:
         case TensorRole::down_bias:
+        case TensorRole::predictor_token_norm:
+        case TensorRole::predictor_state_norm:
+        case TensorRole::predictor_norm:
             return {hidden};
+        case TensorRole::predictor_join:
+            return {hidden, 2 * hidden};
         case TensorRole::sinks:
             return {plan.attention.q_heads};
         case TensorRole::router_bias:
@@ -205,18 +248,30 @@ std::vector<std::int64_t> shape_of(const ModelPlan& plan, TensorRole role, int l
     fail(ErrorKind::internal, "There is no tensor role {}.", static_cast<int>(role));
 }
 
+namespace {
+void list_layer(const ModelPlan& plan, int layer, Lister& list) {
+    for (const TensorRole role : roles_of_layer(plan, layer)) list.add(role, layer);
+    const bool moe = plan.layers[static_cast<std::size_t>(layer)].kind == LayerKind::moe;
+    for (int expert = 0; moe && expert < plan.moe.experts; ++expert) {
+        for (const TensorRole role : roles_of_expert(plan)) list.add(role, layer, expert);
+    }
+}
+}  // namespace
+
 std::vector<TensorSpec> tensor_list(const ModelPlan& plan) {
     Lister list(plan);
     list.add(TensorRole::embedding);
-    for (int layer = 0; layer < plan.layer_count; ++layer) {
-        for (const TensorRole role : roles_of_layer(plan, layer)) list.add(role, layer);
-        const bool moe = plan.layers[static_cast<std::size_t>(layer)].kind == LayerKind::moe;
-        for (int expert = 0; moe && expert < plan.moe.experts; ++expert) {
-            for (const TensorRole role : roles_of_expert(plan)) list.add(role, layer, expert);
-        }
-    }
+    for (int layer = 0; layer < static_cast<int>(plan.layers.size()); ++layer) list_layer(plan, layer, list);
     list.add(TensorRole::final_norm);
     if (!plan.tie_embeddings) list.add(TensorRole::lm_head);
+    return list.take();
+}
+
+std::vector<TensorSpec> spare_tensors(const ModelPlan& plan) {
+    if (plan.predictors == 0 || runs_predictor(plan)) return {};
+    const ModelPlan further = with_predictor(plan);
+    Lister list(further);
+    list_layer(further, plan.layer_count, list);
     return list.take();
 }
 

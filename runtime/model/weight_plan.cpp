@@ -172,7 +172,14 @@ TensorSlice slice_of(const ModelPlan& plan, const TensorSpec& tensor, const Layo
             const VocabRange rows = vocab_of(plan, share.tp_rank, share.tp);
             return rows_of(tensor, rows.begin, rows.end);
         }
+        case TensorRole::predictor_embedding:
+        case TensorRole::predictor_head:
+            return {};  // of copies nothing is kept
         case TensorRole::embedding:
+        case TensorRole::predictor_token_norm:
+        case TensorRole::predictor_state_norm:
+        case TensorRole::predictor_join:
+        case TensorRole::predictor_norm:
         case TensorRole::attn_norm:
         case TensorRole::q_norm:
         case TensorRole::k_norm:
@@ -224,6 +231,9 @@ WeightClass class_of(const TensorSpec& tensor) {
         case TensorRole::k_norm:
         case TensorRole::q_a_norm:
         case TensorRole::kv_a_norm:
+        case TensorRole::predictor_token_norm:
+        case TensorRole::predictor_state_norm:
+        case TensorRole::predictor_norm:
             return WeightClass::norms;
         default:
             return WeightClass::attention;
@@ -241,7 +251,7 @@ void for_each_common(const ModelPlan& plan, const Visit& visit) {
         return TensorSpec{role, layer, -1, {}, shape_of(plan, role, layer)};
     };
     visit(spec(TensorRole::embedding, -1));
-    for (int layer = 0; layer < plan.layer_count; ++layer) {
+    for (int layer = 0; layer < static_cast<int>(plan.layers.size()); ++layer) {
         for (const TensorRole role : roles_of_layer(plan, layer)) visit(spec(role, layer));
     }
     visit(spec(TensorRole::final_norm, -1));
@@ -311,7 +321,7 @@ std::int64_t kv_bytes_per_token(const ModelPlan& plan, DType kv_dtype) {
 std::int64_t kv_bytes_per_token(const ModelPlan& plan, DType kv_dtype, int tp_rank, int tp) {
     const std::int64_t heads = kv_heads_of(plan, tp_rank, tp).count();
     const std::int64_t vectors = plan.attention.over_latents() ? 1 : 2;
-    return vectors * plan.layer_count * heads * kv_vector_bytes(kv_dtype, plan.attention.cached_dim());
+    return vectors * std::ssize(plan.layers) * heads * kv_vector_bytes(kv_dtype, plan.attention.cached_dim());
 }
 
 }  // namespace argosy

@@ -25,6 +25,16 @@ KvPool::EvictKey KvPool::key(std::int32_t block) const {
     return {.next_use = state.next_use, .released = state.released, .block = block};
 }
 
+void KvPool::insert_evictable(std::int32_t block) {
+    evictable_.insert(key(block));
+    wanted_ += blocks_[static_cast<std::size_t>(block)].next_use != kNeverUsedAgain ? 1 : 0;
+}
+
+void KvPool::erase_evictable(std::int32_t block) {
+    evictable_.erase(key(block));
+    wanted_ -= blocks_[static_cast<std::size_t>(block)].next_use != kNeverUsedAgain ? 1 : 0;
+}
+
 KvPool::Block& KvPool::at(std::int32_t block, const char* verb) {
     if (block < 0 || block >= block_count()) {
         fail(ErrorKind::internal, "KV block {} cannot be {}: the pool has {} blocks.", block, verb, block_count());
@@ -41,7 +51,7 @@ std::int32_t KvPool::acquire() {
         free_.pop_back();
     } else if (!evictable_.empty()) {
         block = evictable_.begin()->block;
-        evictable_.erase(evictable_.begin());
+        erase_evictable(block);
         Block& evicted = blocks_[static_cast<std::size_t>(block)];
         by_digest_.erase(evicted.digest);
         evicted.published = false;
@@ -58,7 +68,7 @@ void KvPool::retain(std::int32_t block) {
     Block& state = at(block, "retained");
     if (state.references == 0) {
         if (!state.published) fail(ErrorKind::internal, "KV block {} is free and cannot be retained.", block);
-        evictable_.erase(key(block));
+        erase_evictable(block);
     }
     ++state.references;
 }
@@ -73,7 +83,7 @@ void KvPool::release(std::int32_t block, std::int64_t next_use) {
     }
     state.next_use = next_use;
     state.released = clock_++;
-    evictable_.insert(key(block));
+    insert_evictable(block);
 }
 
 void KvPool::publish(std::int32_t block, const Digest128& digest) {
@@ -103,9 +113,9 @@ void KvPool::set_next_use(const Digest128& digest, std::int64_t next_use) {
     if (block == kNoBlock) return;
     Block& state = blocks_[static_cast<std::size_t>(block)];
     if (state.references > 0 || state.next_use == next_use) return;
-    evictable_.erase(key(block));
+    erase_evictable(block);
     state.next_use = next_use;
-    evictable_.insert(key(block));
+    insert_evictable(block);
 }
 
 void KvPool::check() const {
@@ -115,13 +125,16 @@ void KvPool::check() const {
         if (state.references != 0 || state.published) fail(ErrorKind::internal, "Free KV block {} is in use.", block);
         ++places[static_cast<std::size_t>(block)];
     }
+    int wanted = 0;
     for (const EvictKey& entry : evictable_) {
+        wanted += entry.next_use != kNeverUsedAgain ? 1 : 0;
         const Block& state = blocks_.at(static_cast<std::size_t>(entry.block));
         if (state.references != 0 || !state.published || find(state.digest) != entry.block) {
             fail(ErrorKind::internal, "Cached KV block {} cannot be found, or is held.", entry.block);
         }
         ++places[static_cast<std::size_t>(entry.block)];
     }
+    if (wanted != wanted_) fail(ErrorKind::internal, "{} cached KV blocks are wanted, not {}.", wanted, wanted_);
     std::size_t published = 0;
     for (std::size_t block = 0; block < blocks_.size(); ++block) {
         places[block] += blocks_[block].references > 0 ? 1 : 0;

@@ -37,6 +37,7 @@ class KvPool {
     int available() const { return static_cast<int>(free_.size() + evictable_.size()); }
     int held() const { return block_count() - available(); }
     int cached() const { return static_cast<int>(evictable_.size()); }
+    int wanted() const { return wanted_; }  // cached blocks that will be used again
     int references(std::int32_t block) const;
 
     // A block with one reference and no content, or kNoBlock when every block is held. Takes a free one, else evicts
@@ -80,12 +81,15 @@ class KvPool {
     };
 
     EvictKey key(std::int32_t block) const;
+    void insert_evictable(std::int32_t block);
+    void erase_evictable(std::int32_t block);
     Block& at(std::int32_t block, const char* verb);
 
     std::vector<Block> blocks_;
     std::vector<std::int32_t> free_;  // a stack
     std::set<EvictKey> evictable_;
     std::unordered_map<Digest128, std::int32_t, Digest128Hash> by_digest_;
+    int wanted_ = 0;
     std::int64_t clock_ = 0;
     KvPoolCounters counters_;
 };

@@ -34,24 +34,24 @@ std::string_view to_string(SequenceState state) {
 std::string describe(const SchedulerCounters& c) {
     return fmt::format(
         "steps {} (mixed {}), rows decode {} prefill {} (recomputed {}), chunked prefills {} in {} chunks, preemptions "
-        "{}, "
-        "tokens found: prefix {} samples {} resumed {}, admissions deferred {}, evictions {}",
+        "{}, tokens found: prefix {} samples {} resumed {}, admissions deferred {}, evictions {}, blocks of windows "
+        "freed {} (most held {})",
         c.steps, c.mixed_steps, c.decode_rows, c.prefill_rows, c.recomputed_rows, c.chunked_prefills, c.prefill_chunks,
-        c.preemptions, c.prefix_hit_tokens, c.sample_shared_tokens, c.resumed_hit_tokens, c.deferred, c.evictions);
+        c.preemptions, c.prefix_hit_tokens, c.sample_shared_tokens, c.resumed_hit_tokens, c.deferred, c.evictions,
+        c.window_blocks_freed, c.window_blocks_max);
 }
 
-std::optional<std::string> refusal(const Request& request, int pool_blocks) {
+std::optional<std::string> refusal(const Request& request, const SchedulerConfig& config) {
     if (request.prompt.empty()) return "The prompt has no tokens; at least one is needed to generate from.";
     if (request.n < 1) return fmt::format("n is {}; at least one sample must be asked for.", request.n);
     if (request.max_tokens < 0) return fmt::format("max_tokens is {}; it cannot be negative.", request.max_tokens);
     const std::int64_t stored = longest_total(request) - (request.max_tokens > 0 ? 1 : 0);
-    const std::int64_t blocks = (stored + kKvBlockTokens - 1) / kKvBlockTokens;
-    if (blocks > pool_blocks || stored > std::numeric_limits<std::int32_t>::max() - kKvBlockTokens) {
+    const std::int64_t blocks = most_blocks(config.windows, stored, 1);
+    if (blocks > config.pool_blocks || stored > std::numeric_limits<std::int32_t>::max() - kKvBlockTokens) {
         return fmt::format(
             "The request may need {} KV blocks of {} tokens ({} prompt tokens and max_tokens {}); the pool has {}. "
-            "Raise --kv-memory "
-            "or lower max_tokens.",
-            blocks, kKvBlockTokens, request.prompt.size(), request.max_tokens, pool_blocks);
+            "Raise --kv-memory or lower max_tokens.",
+            blocks, kKvBlockTokens, request.prompt.size(), request.max_tokens, config.pool_blocks);
     }
     return std::nullopt;
 }
@@ -61,12 +61,17 @@ Scheduler::Scheduler(const SchedulerConfig& config) : config_(config), pool_(con
         fail(ErrorKind::usage, "The scheduler cannot run {} sequences at once; give 0 for no bound.",
              config.max_running);
     }
+    if (config.windows.empty()) fail(ErrorKind::internal, "The scheduler was given no group of layers.");
+    for (const int window : config.windows) {
+        if (window < 0) fail(ErrorKind::internal, "A group of layers cannot see {} tokens.", window);
+        window_groups_ += window > 0 ? 1 : 0;
+    }
 }
 
 std::vector<Refusal> Scheduler::add(std::vector<Request> run) {
     std::vector<Refusal> refused;
     for (std::size_t i = 0; i < run.size(); ++i) {
-        if (auto why = refusal(run[i], config_.pool_blocks)) {
+        if (auto why = refusal(run[i], config_)) {
             refused.push_back({.index = static_cast<std::int32_t>(i), .sentence = std::move(*why)});
             continue;
         }
@@ -133,20 +138,54 @@ void Scheduler::extend_chain(std::int32_t index, int blocks) {
     }
 }
 
+// What is wanted of a prefix is wanted of it in every group: in one with a window too little may be told to be wanted
+// late, since the hit may end earlier than hoped for.
+void Scheduler::tell_next_use(std::span<const Digest128> wanted) {
+    for (const Digest128& digest : wanted) {
+        const std::int64_t next_use = uses_.next_use(digest);
+        for (std::size_t group = 0; group < config_.windows.size(); ++group)
+            pool_.set_next_use(group_address(digest, group), next_use);
+    }
+}
+
 void Scheduler::begin_waiting(std::int32_t index) {
     waiting_.insert(index);
     const int blocks = hit_limit(index);
     extend_chain(index, blocks);
     const std::span<const Digest128> wanted(extra_[at(index)].chain.data(), at(blocks));
     uses_.add(index, wanted);
-    for (const Digest128& digest : wanted) pool_.set_next_use(digest, uses_.next_use(digest));
+    tell_next_use(wanted);
 }
 
 void Scheduler::end_waiting(std::int32_t index) {
     waiting_.erase(index);
     const std::span<const Digest128> wanted(extra_[at(index)].chain.data(), at(hit_limit(index)));
     uses_.remove(index, wanted);
-    for (const Digest128& digest : wanted) pool_.set_next_use(digest, uses_.next_use(digest));
+    tell_next_use(wanted);
+}
+
+// Block i of a group, if the sequence holds it.
+void Scheduler::release_block(std::int32_t index, std::size_t group, int i) {
+    std::int32_t& block = sequences_[at(index)].blocks[group][at(i)];
+    if (block == kNoBlock) return;
+    Extra& extra = extra_[at(index)];
+    pool_.release(block, i < extra.published ? uses_.next_use(extra.chain[at(i)]) : kNeverUsedAgain);
+    block = kNoBlock;
+    --extra.held;
+}
+
+// Gives back the blocks that the sequence's next row does not see, and so no later one either. The first is evicted
+// first: the later ones let a beginning that others share be found further on.
+void Scheduler::free_unseen(std::int32_t index) {
+    const int computed = sequences_[at(index)].computed;
+    const int held_before = extra_[at(index)].held;
+    for (std::size_t group = 0; group < config_.windows.size(); ++group) {
+        const int end = first_block_seen(config_.windows[group], computed);
+        int first = end;
+        while (first > 0 && sequences_[at(index)].blocks[group][at(first - 1)] != kNoBlock) --first;
+        for (int i = first; i < end; ++i) release_block(index, group, i);
+    }
+    counters_.window_blocks_freed += held_before - extra_[at(index)].held;
 }
 
 void Scheduler::release_blocks(std::int32_t index) {
@@ -154,9 +193,8 @@ void Scheduler::release_blocks(std::int32_t index) {
     Extra& extra = extra_[at(index)];
     // The deepest first: of a chain that nobody waits for, the end is evicted before the beginning, without which it
     // cannot be found.
-    for (int i = static_cast<int>(sequence.blocks.size()) - 1; i >= 0; --i) {
-        pool_.release(sequence.blocks[at(i)],
-                      i < extra.published ? uses_.next_use(extra.chain[at(i)]) : kNeverUsedAgain);
+    for (std::size_t group = 0; group < sequence.blocks.size(); ++group) {
+        for (int i = static_cast<int>(sequence.blocks[group].size()) - 1; i >= 0; --i) release_block(index, group, i);
     }
     for (int i = 0; i < extra.announced; ++i) {
         const auto found = in_flight_.find(extra.chain[at(i)]);
@@ -175,7 +213,8 @@ void Scheduler::publish_written(std::int32_t index) {
     const int written = std::min(sequence.computed / kKvBlockTokens, shareable_blocks(sequence));
     extend_chain(index, written);
     for (int i = extra.published; i < written; ++i) {
-        pool_.publish(sequence.blocks[at(i)], extra.chain[at(i)]);
+        for (std::size_t group = 0; group < sequence.blocks.size(); ++group)
+            pool_.publish(sequence.blocks[group][at(i)], group_address(extra.chain[at(i)], group));
         const auto found = in_flight_.find(extra.chain[at(i)]);
         if (found != in_flight_.end() && found->second == index) in_flight_.erase(found);
     }
@@ -215,6 +254,7 @@ void Scheduler::complete_rows(const StepSpan& span) {
     sequence.recomputed_rows += recomputed;
     extra.most_computed = std::max(extra.most_computed, sequence.computed);
     publish_written(span.sequence);
+    free_unseen(span.sequence);
     if (!extra.prefilling) return;
     ++extra.chunks;
     if (sequence.computed < token_count(sequence)) return;
@@ -292,7 +332,6 @@ void Scheduler::forget(std::int32_t request) {
     for (int sample = 0; sample < requests_[at(request)].n; ++sample) {
         const std::size_t index = at(first_sequence(request) + sample);
         std::vector<std::int32_t>().swap(sequences_[index].generated);
-        std::vector<std::int32_t>().swap(sequences_[index].blocks);
         std::vector<Digest128>().swap(extra_[index].chain);
     }
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "runtime/schedule/kv_pool.hpp"
+#include "runtime/schedule/kv_window.hpp"
 #include "runtime/schedule/prefix_uses.hpp"
 #include "runtime/schedule/request.hpp"
 #include "runtime/schedule/step_plan.hpp"
@@ -24,6 +25,8 @@ struct SchedulerConfig {
     bool prefix_cache = true;      // off: only samples of one request share its prompt's blocks
     std::uint64_t cache_seed = 0;  // root of the block addresses
     int max_running = 0;           // sequences that hold blocks at once; 0: bounded by the rows of a step only
+    // [groups] of layers that hand out blocks by themselves: tokens that such layers see; 0: all. At least one group.
+    std::vector<int> windows = {0};
     bool operator==(const SchedulerConfig&) const = default;
 };
 
@@ -42,6 +45,8 @@ struct SchedulerCounters {
     std::int64_t resumed_hit_tokens = 0;    // tokens that a preempted sequence found again
     std::int64_t deferred = 0;              // admissions put off until a running sequence has written the shared prefix
     std::int64_t evictions = 0;
+    std::int64_t window_blocks_freed = 0;  // given back by running sequences, since no row of theirs sees them any more
+    std::int64_t window_blocks_max = 0;    // most that a sequence held at once in a group with a window
     bool operator==(const SchedulerCounters&) const = default;
 };
 std::string describe(const SchedulerCounters& counters);
@@ -59,8 +64,10 @@ struct Sequence {
     int computed = 0;                       // leading tokens (of prompt + generated) whose KV is in the pool
     int cached_prompt_tokens = 0;  // prompt tokens that were found rather than computed when it was first admitted
     int preemptions = 0;
-    std::int64_t recomputed_rows = 0;    // rows computed again after a preemption
-    std::vector<std::int32_t> blocks{};  // block ids from position 0
+    std::int64_t recomputed_rows = 0;  // rows computed again after a preemption
+    // [groups] block ids from position 0; kNoBlock where the group's layers see nothing any more. Without groups while
+    // it does not run.
+    std::vector<std::vector<std::int32_t>> blocks{};
 };
 
 // Why a request cannot be taken at all.
@@ -71,9 +78,9 @@ struct Refusal {
 };
 
 // Why a pool of so many blocks can never hold the request, or why it is no request at all (empty prompt, n < 1);
-// nothing when it fits. Blocks needed: one per kKvBlockTokens of prompt + max_tokens - 1 tokens (the last token
-// generated is never fed back).
-std::optional<std::string> refusal(const Request& request, int pool_blocks);
+// nothing when it fits. Blocks needed: most_blocks() of prompt + max_tokens - 1 tokens (the last token generated is
+// never fed back), a row a step.
+std::optional<std::string> refusal(const Request& request, const SchedulerConfig& config);
 
 // What a step brought for one span that samples, in the order of the plan's spans.
 struct SampleOutcome {
@@ -117,6 +124,7 @@ class Scheduler {
     void forget(std::int32_t request);
 
     const KvPool& pool() const { return pool_; }
+    int group_count() const { return static_cast<int>(config_.windows.size()); }
     SchedulerCounters counters() const;
 
   private:
@@ -127,7 +135,9 @@ class Scheduler {
         int published = 0;             // leading blocks offered to the pool's cache
         int announced = 0;             // leading blocks up to which it stands in in_flight_
         int most_computed = 0;         // most tokens it ever had computed: rows below are recomputed ones
+        int held = 0;                  // blocks of all groups
         int chunks = 0;                // chunks of the prefill going on
+        std::int64_t planned = -1;     // last step that has rows of it
         bool prefilling = false;       // admitted, and not all its known tokens are computed
         bool scored = false;           // its prompt logits were delivered, or none were wanted
     };
@@ -140,7 +150,10 @@ class Scheduler {
     void extend_chain(std::int32_t index, int blocks);
     void begin_waiting(std::int32_t index);
     void end_waiting(std::int32_t index);
+    void tell_next_use(std::span<const Digest128> wanted);
+    void release_block(std::int32_t index, std::size_t group, int i);
     void release_blocks(std::int32_t index);
+    void free_unseen(std::int32_t index);
     void publish_written(std::int32_t index);
     void finish(std::int32_t index, FinishReason reason);
     void check_span(const StepSpan& span) const;
@@ -150,15 +163,21 @@ class Scheduler {
     void plan_decodes(StepPlan& plan, const StepLimits& limits);
     void plan_prefills(StepPlan& plan, const StepLimits& limits);
     void plan_admissions(StepPlan& plan, const StepLimits& limits);
-    bool get_block_for(std::int32_t index, StepPlan& plan);
+    bool append_block(std::int32_t index, std::size_t group);
+    bool get_blocks_for(std::int32_t index, StepPlan& plan);
+    bool preempt_later(std::int32_t index, StepPlan& plan);
     void preempt(std::int32_t index);
     std::int64_t expected_blocks(const Sequence& sequence) const;
-    std::vector<std::int32_t> find_hits(std::int32_t index) const;
+    std::int64_t outstanding_blocks(std::int32_t index) const;
+    int grow_windows(std::int32_t index, int rows, std::int64_t spared);
+    int find_hits(std::int32_t index) const;
+    int blocks_found(std::int32_t index, int hits, bool only_cached) const;
     bool waits_for_writer(std::int32_t index, int hits) const;
-    int admit(std::int32_t index, const std::vector<std::int32_t>& hits);
-    void place(StepPlan& plan, std::int32_t index, int rows, SpanKind kind, int new_blocks);
+    void admit(std::int32_t index, int hits);
+    void place(StepPlan& plan, std::int32_t index, int rows, SpanKind kind, int held_before);
 
     SchedulerConfig config_;
+    std::size_t window_groups_ = 0;
     KvPool pool_;
     PrefixUses uses_;
     std::deque<Request> requests_;

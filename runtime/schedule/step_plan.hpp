@@ -43,9 +43,9 @@ struct StepSpan {
     SpanKind kind = SpanKind::decode;
     LogitRows logits = LogitRows::none;
     bool samples = false;  // the last row's logits give the sequence's next token
-    int block_begin = 0;   // this span's block table is plan.blocks[block_begin, block_begin + block_count)
-    int block_count = 0;   // every block the sequence holds: from position 0 to at least the end of these rows
-    int new_blocks = 0;    // how many at the end of that table were acquired for this step
+    int block_begin = 0;   // of group g the block table is the block_count entries of plan.blocks from here
+    int block_count = 0;   // + g * block_count on: the blocks of positions 0 to the end of these rows
+    int new_blocks = 0;    // blocks of all groups that were acquired or found for this step
     bool operator==(const StepSpan&) const = default;
 };
 
@@ -55,14 +55,16 @@ struct StepPlan {
     int decode_rows = 0;    // they come first
     // Decode, then prefill going on, then prefill newly admitted; each by rising sequence.
     std::vector<StepSpan> spans{};
-    std::vector<std::int32_t> tokens{};     // [rows] input token of every row
-    std::vector<std::int32_t> blocks{};     // the spans' block tables, one after the other
+    std::vector<std::int32_t> tokens{};  // [rows] input token of every row
+    // The spans' block tables, one after the other, each group by group; kNoBlock where a window has gone on.
+    std::vector<std::int32_t> blocks{};
     std::vector<std::int32_t> preempted{};  // sequences that lost their blocks to make this plan
     bool operator==(const StepPlan&) const = default;
 
     bool empty() const { return spans.empty(); }
-    std::span<const std::int32_t> block_table(const StepSpan& span) const {
-        return {blocks.data() + span.block_begin, static_cast<std::size_t>(span.block_count)};
+    std::span<const std::int32_t> block_table(const StepSpan& span, int group = 0) const {
+        return {blocks.data() + span.block_begin + group * span.block_count,
+                static_cast<std::size_t>(span.block_count)};
     }
     int sample_count() const;  // spans that sample
 };

@@ -44,6 +44,10 @@ Digest128 chain_digest_bytes(const Digest128& parent, std::string_view bytes) {
     return digest_after(parent, bytes.data(), bytes.size());
 }
 
+Digest128 group_address(const Digest128& digest, std::size_t group) {
+    return {.low = digest.low + group * 0x9e3779b97f4a7c15ULL, .high = digest.high};
+}
+
 std::uint64_t hash64(std::string_view bytes, std::uint64_t seed) {
     return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }

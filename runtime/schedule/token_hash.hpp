@@ -28,6 +28,9 @@ Digest128 chain_digest(const Digest128& parent, std::span<const std::int32_t> to
 // The same over bytes: used for input files and as the root of a chain.
 Digest128 chain_digest_bytes(const Digest128& parent, std::string_view bytes);
 
+// Address of the same tokens' block in another group of layers; in group 0 the digest itself.
+Digest128 group_address(const Digest128& digest, std::size_t group);
+
 // XXH3-64 of bytes under a seed. Fixed for ever: random numbers and checksums hang on it.
 std::uint64_t hash64(std::string_view bytes, std::uint64_t seed);
 

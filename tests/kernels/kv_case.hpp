@@ -75,6 +75,7 @@ struct KvPool {
     Buffer memory;
     KvLayer layer;
     std::vector<std::vector<std::int32_t>> blocks;  // by sequence
+    std::int32_t nobodys = 0;                       // a block that belongs to no sequence
 
     KvPool(const Ops& use, const KvCase& of, const KvInputs& inputs, std::uint64_t block_seed)
         : ops(use),
@@ -100,6 +101,7 @@ struct KvPool {
             for (int token = 0; token < length; token += kKvBlockTokens) list.push_back(order[next++]);
             blocks.push_back(list);
         }
+        nobodys = order[next];
     }
 
     // The qkv op for the tokens named (numbers over all sequences); their q, [tokens.size(), q_columns].

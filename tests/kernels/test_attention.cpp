@@ -209,6 +209,36 @@ TEST_CASE("attention of many short spans, alone and beside long ones, gives the 
     }
 }
 
+// The scheduler hands out blocks again that a window has passed: whatever stands there, here NaN, must not matter.
+TEST_CASE("attention with a window: blocks that no row of a span sees may be anyone's") {
+    for (const KvCase& shape : kv_cases()) {
+        if (shape.window == 0) continue;
+        const KvInputs in = kv_inputs(shape);
+        const KvPool judge(shape.judge(), shape, in, 5);
+        const Floats q = judge.run_qkv(all_rows(shape.tokens()), 1);
+        const Floats expected = judge.run_attention(q, judge.whole_spans(), 1);
+        for (const Ops* ops : runnable_ops(shape.numerics())) {
+            for (const int rows : {1, 3, 40}) {
+                INFO(shape.name() << ", " << ops->name << ", the last " << rows << " rows");
+                KvPool pool(*ops, shape, in, 7);
+                pool.run_qkv(all_rows(shape.tokens()), 1);
+                std::vector<std::pair<int, int>> spans;
+                Rows order;
+                for (int s = 0; s < static_cast<int>(shape.lengths.size()); ++s) {
+                    const int length = shape.lengths[static_cast<std::size_t>(s)];
+                    const int first = std::max(0, length - rows);
+                    spans.push_back({shape.begin(s) + first, length - first});
+                    for (int row = first; row < length; ++row) order.push_back(shape.begin(s) + row);
+                    for (int b = 0; (b + 1) * kKvBlockTokens <= first - shape.window + 1; ++b)
+                        pool.blocks[static_cast<std::size_t>(s)][static_cast<std::size_t>(b)] = pool.nobodys;
+                }
+                REQUIRE(same_bits(pool.run_attention(q, spans, 2),
+                                  gather(expected, order, static_cast<std::size_t>(shape.q_columns()))));
+            }
+        }
+    }
+}
+
 // Heads that are sliced over ranks need not begin at a group's first query head.
 TEST_CASE("attention with an explicit map of query heads to kv heads") {
     const KvCase shape{5, 3, 16, 16, DType::bf16, {90, 20}};

@@ -353,3 +353,46 @@ TEST_CASE("a tokenizer with tokens that the model does not know") {
     }
     check_nothing_left(place);
 }
+
+// The predictor of DeepSeek-V3 uses the model's own embedding and vocabulary projection, of which checkpoints hold
+// copies: another one there would be another model.
+TEST_CASE("a predictor with an embedding or projection of its own is refused where it runs") {
+    if (!have_shared("models-tiny/deepseek_v3", "a predictor's copies")) return;
+    const std::vector<std::pair<std::string, std::string>> copies = {
+        {"model.layers.3.embed_tokens.weight", "model.embed_tokens.weight"},
+        {"model.layers.3.shared_head.head.weight", "lm_head.weight"}};
+    const auto asked = [](const Place& place, const std::string& run, const std::string& what) {
+        return run_words(place, run, "in.jsonl", {"--model", place.at("model"), "--record", what});
+    };
+    for (const auto& [copy, original] : copies) {
+        INFO(copy);
+        const Place place;
+        write_text(place.work / "in.jsonl", request_line("a", {1, 5, 9, 7}, 2));
+        fs::copy(*shared_dir() / "models-tiny/deepseek_v3", place.work / "model");
+        const fs::path file = place.work / "model/model.safetensors";
+        fs::permissions(file, fs::perms::owner_write, fs::perm_options::add);
+        std::string bytes = read_text(file);
+        std::uint64_t header = 0;
+        std::memcpy(&header, bytes.data(), sizeof header);
+        const json tensors = json::parse(bytes.substr(8, header));
+        bytes[8 + header + tensors.at(copy).at("data_offsets")[1].get<std::size_t>() - 1] ^= 1;
+        write_text(file, bytes);
+        CHECK(run_at(place, 0, asked(place, "without", "logits")).status == 0);
+        for (const int ranks : {0, 2}) {
+            const ProgramResult result = run_at(place, ranks, asked(place, "run" + std::to_string(ranks), "mtp"));
+            INFO(result.err);
+            CHECK(result.status == 64);
+            const std::vector<std::string> sentences = sentences_of(result);
+            REQUIRE(sentences.size() == 1);
+            CHECK_THAT(sentences[0], Catch::Contains(copy + " is not the same as " + original));
+        }
+        check_nothing_left(place);
+    }
+    const Place place;
+    write_text(place.work / "in.jsonl", request_line("a", {1, 5, 9, 7}, 2));
+    copy_demo(place);
+    const ProgramResult result = run_at(place, 2, asked(place, "run", "mtp"));
+    CHECK(result.status == 64);
+    CHECK_THAT(result.err, Catch::Contains("--record mtp: the model has no layer"));
+    check_nothing_left(place);
+}

@@ -1,5 +1,7 @@
 // Right: small models of every family, run through the whole program in several layouts, against the reference values
 // of their authors' definition.
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -112,8 +114,12 @@ void check_tiny(const std::string& name, const std::vector<Layout>& layouts) {
         requests +=
             request_line(prompt.at("id"), prompt.at("input_ids"), static_cast<int>(prompt.at("greedy_ids").size()));
 
+    const bool predicts = std::any_of(reference.tensors.begin(), reference.tensors.end(),
+                                      [](const StoredTensor& tensor) { return tensor.name == "mtp_logits"; });
+    const std::string record_what = std::string("logits,hidden,router") + (predicts ? ",mtp" : "");
+
     for (const Layout& layout : layouts) {
-        run_layout(model, requests, layout, "logits,hidden,router", [&](const fs::path& run) {
+        run_layout(model, requests, layout, record_what, [&](const fs::path& run) {
             const auto responses = read_responses(run);
             double worst_logprob = 0;
             for (const json& prompt : golden.at("prompts")) {
@@ -141,8 +147,12 @@ void check_tiny(const std::string& name, const std::vector<Layout>& layouts) {
                 router = largest_difference(recorded.router_weights, golden_array<float>(reference, "router_weights"));
                 CHECK(router <= kTolerance);
             }
+            double mtp = 0;
+            if (predicts) mtp = largest_difference(recorded.mtp_logits, golden_array<float>(reference, "mtp_logits"));
+            CHECK(mtp <= kTolerance);
             std::cout << name << " " << layout.ranks << " " << layout.options << ": logits " << logits << ", hidden "
-                      << hidden << ", router " << router << ", logprobs " << worst_logprob << "\n";
+                      << hidden << ", router " << router << (predicts ? fmt::format(", mtp {}", mtp) : "")
+                      << ", logprobs " << worst_logprob << "\n";
         });
     }
 }

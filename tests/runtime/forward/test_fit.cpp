@@ -34,7 +34,6 @@ FitQuestion question_of(const ModelPlan& plan) {
     FitQuestion question;
     question.plan = &plan;
     question.weights = [&plan](const LayoutShare& share) { return weight_bytes(plan, 2, share); };
-    question.kv_block_tokens = 16;
     question.positions = 1000;
     question.bytes_per_rank = std::int64_t{1} << 30;
     return question;

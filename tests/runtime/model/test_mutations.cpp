@@ -36,11 +36,16 @@ Checkpoint repacked(Files files) {
 }
 
 void check_mutations(std::string_view family) {
-    const std::vector<TensorSpec> wanted = tensor_list(test::plan_of(test::sample_config(family)));
-    const Files files = test::layout_of(wanted, "BF16", 2);
-    REQUIRE(match_tensors(wanted, repacked(files)).size() == wanted.size());
+    const ModelPlan plan = test::plan_of(test::sample_config(family));
+    const std::vector<TensorSpec> wanted = tensor_list(plan);
+    const std::vector<TensorSpec> spare = spare_tensors(plan);
+    CHECK(match_tensors(wanted, repacked(test::layout_of(wanted, "BF16", 2)), spare).size() == wanted.size());
+    std::vector<TensorSpec> all = wanted;
+    all.insert(all.end(), spare.begin(), spare.end());
+    const Files files = test::layout_of(all, "BF16", 2);
+    REQUIRE(match_tensors(wanted, repacked(files), spare).size() == wanted.size());
     const auto says = [&](const Files& changed, const std::string& name) {
-        const std::string sentence = sentence_of([&] { match_tensors(wanted, repacked(changed)); });
+        const std::string sentence = sentence_of([&] { match_tensors(wanted, repacked(changed), spare); });
         CHECK_THAT(sentence, Catch::Contains(name));
     };
     for (std::size_t i = 0; i < files.size(); ++i) {

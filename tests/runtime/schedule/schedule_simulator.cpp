@@ -14,10 +14,10 @@ std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
     return hash ^ (hash >> 29);
 }
 
-// Hash of every prefix of the tokens: element i covers tokens 0 .. i.
-std::vector<std::uint64_t> prefix_hashes(const std::vector<std::int32_t>& tokens) {
+// Hash of every prefix of the tokens: element i covers tokens 0 .. i. Groups of layers hold different things of it.
+std::vector<std::uint64_t> prefix_hashes(const std::vector<std::int32_t>& tokens, int group = 0) {
     std::vector<std::uint64_t> hashes;
-    std::uint64_t hash = 1;
+    std::uint64_t hash = 1 + static_cast<std::uint64_t>(group);
     for (const std::int32_t token : tokens) hashes.push_back(hash = mix(hash, static_cast<std::uint64_t>(token) + 1));
     return hashes;
 }
@@ -46,7 +46,7 @@ Answer expected_answer(const Request& request, int sample) {
 }
 
 Simulator::Simulator(const SchedulerConfig& config)
-    : scheduler_(config), slots_(static_cast<std::size_t>(config.pool_blocks) * kKvBlockTokens) {}
+    : config_(config), scheduler_(config), slots_(static_cast<std::size_t>(config.pool_blocks) * kKvBlockTokens) {}
 
 std::vector<std::int32_t> Simulator::tokens_of(std::int32_t sequence) const {
     const Sequence& state = scheduler_.sequence(sequence);
@@ -84,18 +84,29 @@ void Simulator::check_limits(const StepPlan& plan, const StepLimits& limits) con
         REQUIRE(scheduler_.sequence(victim).computed == 0);
     }
     if (plan.preempted.empty()) return;
-    for (const StepSpan& span : plan.spans)
-        REQUIRE((span.kind == SpanKind::decode || span.new_blocks == 0));  // no admission
+    for (const StepSpan& span : plan.spans) REQUIRE(running_.contains(span.sequence));  // no admission
 }
 
 void Simulator::check_span(const StepPlan& plan, const StepSpan& span) {
     const auto tokens = tokens_of(span.sequence);
     const Request& request = scheduler_.request_of(scheduler_.sequence(span.sequence));
-    const auto table = plan.block_table(span);
     const int end = span.first_position + span.rows;
     REQUIRE(end <= static_cast<int>(tokens.size()));
-    REQUIRE(static_cast<int>(table.size()) * kKvBlockTokens >= end);
-    REQUIRE(std::set<std::int32_t>(table.begin(), table.end()).size() == table.size());
+    REQUIRE(span.block_count == (end + kKvBlockTokens - 1) / kKvBlockTokens);
+    std::set<std::int32_t> held;
+    for (int group = 0; group < scheduler_.group_count(); ++group) {
+        const auto table = plan.block_table(span, group);
+        const int first = first_block_seen(config_.windows[static_cast<std::size_t>(group)], span.first_position);
+        for (int i = 0; i < span.block_count; ++i) {
+            const std::int32_t block = table[static_cast<std::size_t>(i)];
+            REQUIRE((block != kNoBlock) == (i >= first));  // what its rows see and no more
+            if (block != kNoBlock) REQUIRE(held.insert(block).second);
+            // A block that begins with these rows holds nothing that anyone may rely on.
+            if (i * kKvBlockTokens < span.first_position) continue;
+            for (int slot = 0; slot < kKvBlockTokens; ++slot)
+                slots_[static_cast<std::size_t>(block * kKvBlockTokens + slot)] = 0;
+        }
+    }
     for (int i = 0; i < span.rows; ++i) {
         const auto row = static_cast<std::size_t>(span.row_begin + i);
         REQUIRE(plan.tokens[row] == tokens[static_cast<std::size_t>(span.first_position + i)]);
@@ -103,21 +114,33 @@ void Simulator::check_span(const StepPlan& plan, const StepSpan& span) {
     const bool last = end == static_cast<int>(tokens.size());
     REQUIRE(span.samples == (last && request.max_tokens > 0));
     if (span.samples) REQUIRE(span.logits != LogitRows::none);
-    // A new block holds nothing that anyone may rely on.
-    for (std::size_t i = table.size() - static_cast<std::size_t>(span.new_blocks); i < table.size(); ++i) {
-        for (int slot = 0; slot < kKvBlockTokens; ++slot) {
-            slots_[static_cast<std::size_t>(table[i] * kKvBlockTokens + slot)] = 0;
-        }
+}
+
+// Between steps a running sequence holds, of a group with a window, the blocks that its next row sees of those
+// computed.
+void Simulator::check_windows(std::int32_t sequence) const {
+    const Sequence& state = scheduler_.sequence(sequence);
+    if (state.state != SequenceState::running) return;
+    for (int group = 0; group < scheduler_.group_count(); ++group) {
+        const int window = config_.windows[static_cast<std::size_t>(group)];
+        if (window == 0) continue;
+        const auto& table = state.blocks[static_cast<std::size_t>(group)];
+        const int first = first_block_seen(window, state.computed);
+        for (int i = 0; i < static_cast<int>(table.size()); ++i)
+            REQUIRE((table[static_cast<std::size_t>(i)] == kNoBlock) == (i < first));
+        REQUIRE(static_cast<int>(table.size()) >= (state.computed + kKvBlockTokens - 1) / kKvBlockTokens);
     }
 }
 
 void Simulator::check_reads(const StepPlan& plan, const StepSpan& span, int positions) const {
-    const auto hashes = prefix_hashes(tokens_of(span.sequence));
-    const auto table = plan.block_table(span);
-    for (int p = 0; p < positions; ++p) {
-        const int slot = table[static_cast<std::size_t>(p / kKvBlockTokens)] * kKvBlockTokens + p % kKvBlockTokens;
-        if (slots_[static_cast<std::size_t>(slot)] != hashes[static_cast<std::size_t>(p)]) {
-            FAIL("step " << plan.step << ": position " << p << " of sequence " << span.sequence
+    for (int group = 0; group < scheduler_.group_count(); ++group) {
+        const auto hashes = prefix_hashes(tokens_of(span.sequence), group);
+        const auto table = plan.block_table(span, group);
+        const int window = config_.windows[static_cast<std::size_t>(group)];
+        for (int p = window > 0 ? std::max(0, span.first_position - window + 1) : 0; p < positions; ++p) {
+            const int slot = table[static_cast<std::size_t>(p / kKvBlockTokens)] * kKvBlockTokens + p % kKvBlockTokens;
+            if (slot >= 0 && slots_[static_cast<std::size_t>(slot)] == hashes[static_cast<std::size_t>(p)]) continue;
+            FAIL("step " << plan.step << ": position " << p << " of sequence " << span.sequence << " group " << group
                          << " holds another prefix's KV\n"
                          << describe(plan));
         }
@@ -125,18 +148,25 @@ void Simulator::check_reads(const StepPlan& plan, const StepSpan& span, int posi
 }
 
 void Simulator::write_rows(const StepPlan& plan, const StepSpan& span) {
-    const auto hashes = prefix_hashes(tokens_of(span.sequence));
-    const auto table = plan.block_table(span);
-    for (int p = span.first_position; p < span.first_position + span.rows; ++p) {
-        const std::int32_t block = table[static_cast<std::size_t>(p / kKvBlockTokens)];
-        REQUIRE(scheduler_.pool().references(block) == 1);  // nobody else reads what is being written
-        const std::int64_t slot = static_cast<std::int64_t>(block) * kKvBlockTokens + p % kKvBlockTokens;
-        REQUIRE(written_.insert(slot).second);
-        slots_[static_cast<std::size_t>(slot)] = hashes[static_cast<std::size_t>(p)];
+    for (int group = 0; group < scheduler_.group_count(); ++group) {
+        const auto hashes = prefix_hashes(tokens_of(span.sequence), group);
+        const auto table = plan.block_table(span, group);
+        for (int p = span.first_position; p < span.first_position + span.rows; ++p) {
+            const std::int32_t block = table[static_cast<std::size_t>(p / kKvBlockTokens)];
+            REQUIRE(scheduler_.pool().references(block) == 1);  // nobody else reads what is being written
+            const std::int64_t slot = static_cast<std::int64_t>(block) * kKvBlockTokens + p % kKvBlockTokens;
+            REQUIRE(written_.insert(slot).second);
+            slots_[static_cast<std::size_t>(slot)] = hashes[static_cast<std::size_t>(p)];
+        }
     }
 }
 
 StepPlan Simulator::step(const StepLimits& limits) {
+    running_.clear();
+    for (std::size_t i = 0; i < scheduler_.sequence_count(); ++i) {
+        if (scheduler_.sequence(static_cast<std::int32_t>(i)).state == SequenceState::running)
+            running_.insert(static_cast<std::int32_t>(i));
+    }
     const StepPlan plan = scheduler_.next(limits);
     check_limits(plan, limits);
     scheduler_.pool().check();
@@ -158,6 +188,7 @@ StepPlan Simulator::step(const StepLimits& limits) {
     }
     scheduler_.complete(plan, outcomes);
     scheduler_.pool().check();
+    for (const StepSpan& span : plan.spans) check_windows(span.sequence);
     return plan;
 }
 

@@ -1,6 +1,6 @@
-// A machine without numbers: executes step plans on a pool whose slots remember of which token prefix they hold the KV,
-// and checks every promise that a plan makes. Its model is a hash: the next token is a function of all tokens before
-// it.
+// A machine without numbers: executes step plans on a pool whose slots remember of which token prefix and which group
+// of layers they hold the KV, and checks every promise that a plan makes. Its model is a hash: the next token is a
+// function of all tokens before it.
 #pragma once
 
 #include <cstdint>
@@ -35,11 +35,14 @@ class Simulator {
   private:
     void check_limits(const StepPlan& plan, const StepLimits& limits) const;
     void check_span(const StepPlan& plan, const StepSpan& span);
+    void check_windows(std::int32_t sequence) const;
     void write_rows(const StepPlan& plan, const StepSpan& span);
     void check_reads(const StepPlan& plan, const StepSpan& span, int positions) const;
     std::vector<std::int32_t> tokens_of(std::int32_t sequence) const;
 
+    SchedulerConfig config_;
     Scheduler scheduler_;
+    std::set<std::int32_t> running_;  // before the step
     std::vector<std::uint64_t>
         slots_;  // [blocks * kKvBlockTokens] hash of the token prefix whose last token's KV is here; 0: nothing
     std::set<std::int64_t> written_;                // slots written in this step

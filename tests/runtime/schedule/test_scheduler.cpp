@@ -42,7 +42,9 @@ TEST_CASE("identities: fixed for ever, of ids and of line numbers apart") {
 }
 
 TEST_CASE("refusals: what can never fit, and what is no request") {
-    const auto fits = [](const Request& request, int blocks) { return !refusal(request, blocks).has_value(); };
+    const auto fits = [](const Request& request, int blocks) {
+        return !refusal(request, {.pool_blocks = blocks}).has_value();
+    };
     CHECK(fits(make(16, 1), 1));  // the token generated is never fed back
     CHECK_FALSE(fits(make(16, 2), 1));
     CHECK(fits(make(16, 0), 1));
@@ -87,10 +89,10 @@ TEST_CASE("a step: decode rows first, then chunks of prompts fill it") {
                                     .logits = LogitRows::none,
                                     .samples = false,
                                     .block_begin = 1,
-                                    .block_count = 2,
+                                    .block_count = 1,
                                     .new_blocks = 2});
     CHECK(plan.tokens == std::vector<std::int32_t>{1, 2, 3, 4, 5, 100, 101, 102});
-    CHECK(plan.blocks == std::vector<std::int32_t>{0, 1, 2});
+    CHECK(plan.blocks == std::vector<std::int32_t>{0, 1});
     CHECK(scheduler.demand() == StepDemand{.decode_rows = 1, .prefill_rows = 17, .waiting = 0});
     plan = run_step(scheduler, 8);
     REQUIRE(plan.spans.size() == 2);

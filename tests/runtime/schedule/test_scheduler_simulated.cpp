@@ -36,12 +36,22 @@ std::vector<Request> random_requests(std::mt19937& random, int count) {
     return requests;
 }
 
-int blocks_for_longest(const std::vector<Request>& requests) {
-    int blocks = 1;
+int blocks_for_longest(const std::vector<Request>& requests, SchedulerConfig config) {
+    config.pool_blocks = 1;
     for (const Request& request : requests) {
-        while (refusal(request, blocks)) ++blocks;
+        while (refusal(request, config)) ++config.pool_blocks;
     }
-    return blocks;
+    return config.pool_blocks;
+}
+
+// One group that sees all, mostly; else groups with windows too, or such alone.
+std::vector<int> random_windows(std::mt19937& random) {
+    if (pick(random, 0, 1) == 0) return {0};
+    std::vector<int> windows;
+    if (pick(random, 0, 3) > 0) windows.assign(static_cast<std::size_t>(pick(random, 1, 2)), 0);
+    const int count = pick(random, 1, 2);
+    for (int i = 0; i < count; ++i) windows.push_back(pick(random, 1, 50));
+    return windows;
 }
 
 void add(SchedulerCounters& sum, const SchedulerCounters& c) {
@@ -54,6 +64,7 @@ void add(SchedulerCounters& sum, const SchedulerCounters& c) {
     sum.resumed_hit_tokens += c.resumed_hit_tokens;
     sum.deferred += c.deferred;
     sum.evictions += c.evictions;
+    sum.window_blocks_freed += c.window_blocks_freed;
 }
 
 }  // namespace
@@ -64,8 +75,9 @@ TEST_CASE("simulated jobs: every request gets exactly its tokens, whatever the p
     for (int job = 0; job < 1500; ++job) {
         CAPTURE(job);
         const auto requests = random_requests(random, pick(random, 1, 16));
-        const int smallest = blocks_for_longest(requests);
         SchedulerConfig config;
+        config.windows = random_windows(random);
+        const int smallest = blocks_for_longest(requests, config);
         config.pool_blocks = job % 3 == 0 ? smallest : smallest + pick(random, 0, 30);
         config.prefix_cache = pick(random, 0, 2) != 0;
         config.max_running = pick(random, 0, 3) == 0 ? pick(random, 1, 4) : 0;
@@ -108,6 +120,7 @@ TEST_CASE("simulated jobs: every request gets exactly its tokens, whatever the p
     CHECK(sum.resumed_hit_tokens > 1000);
     CHECK(sum.deferred > 1000);
     CHECK(sum.evictions > 1000);
+    CHECK(sum.window_blocks_freed > 1000);
 }
 
 TEST_CASE("simulated jobs: preemption is rare when lengths are as expected, and the pool is well filled") {
