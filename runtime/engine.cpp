@@ -168,6 +168,7 @@ void Engine::finish_request(std::int32_t index) {
                              .echo = request.echo,
                              .logprobs = request.logprobs >= 0,
                              .chat = request.chat,
+                             .marks = request.marks,
                              .prompt_text = request.echo && tokenizer_.tables ? decode(tokenizer_, request.prompt, true)
                                                                               : std::string(),
                              .prompt_logprobs = std::move(answer.prompt_logprobs),

@@ -20,7 +20,7 @@ TokenLogprob describe_logprob(const Tokenizer& tokenizer, const SampleResult& re
 
 Generation::Generation(const Tokenizer& tokenizer, const Request& request, int sample, std::span<const int> eos_ids)
     : tokenizer_(tokenizer), request_(request), eos_ids_(eos_ids), stop_(request.stop) {
-    if (tokenizer.tables) detokenizer_.emplace(tokenizer, true, request.prompt);
+    if (tokenizer.tables) detokenizer_.emplace(tokenizer, !request.marks.channels, request.prompt);
     choice_.index = sample;
 }
 

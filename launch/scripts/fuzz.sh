@@ -16,13 +16,14 @@ least=80
 # NAME: the files whose lines count
 declare -A sources=(
     [safetensors]="runtime/model/safetensors.cpp"
-    [model_config]="runtime/model/families.cpp runtime/model/decoder_config.cpp runtime/model/json_file.cpp runtime/model/llama.cpp runtime/model/mixtral.cpp runtime/model/qwen3.cpp runtime/model/qwen3_moe.cpp"
+    [model_config]="runtime/model/families.cpp runtime/model/decoder_config.cpp runtime/model/json_file.cpp runtime/model/llama.cpp runtime/model/mixtral.cpp runtime/model/qwen3.cpp runtime/model/qwen3_moe.cpp runtime/model/olmoe.cpp runtime/model/gpt_oss.cpp runtime/model/deepseek.cpp"
     [tokenizer]="runtime/text/tokenizer_json.cpp runtime/text/tokenizer_spec.cpp"
+    [chat_template]="runtime/text/chat_template.cpp runtime/text/jinja_builtins.cpp runtime/text/jinja_eval.cpp runtime/text/jinja_expressions.cpp runtime/text/jinja_filters.cpp runtime/text/jinja_json.cpp runtime/text/jinja_lexer.cpp runtime/text/jinja_list_filters.cpp runtime/text/jinja_methods.cpp runtime/text/jinja_operators.cpp runtime/text/jinja_parser.cpp runtime/text/jinja_strings.cpp runtime/text/jinja_tests.cpp runtime/text/jinja_value.cpp runtime/text/jinja_values_eval.cpp"
     [request_line]="runtime/job/request_file.cpp runtime/job/request_settings.cpp runtime/job/line_json.cpp"
     [settings_file]="launch/option_reading.cpp launch/sizes.cpp"
     [manifest]="runtime/job/manifest.cpp"
 )
-names=(safetensors model_config tokenizer request_line settings_file manifest)
+names=(safetensors model_config tokenizer chat_template request_line settings_file manifest)
 
 launch/scripts/setup.sh --fuzz
 cmake --preset fuzz >/dev/null

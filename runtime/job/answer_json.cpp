@@ -39,9 +39,9 @@ std::string token_name_bytes(std::string_view name) {
     return bytes;
 }
 
-void append_choice_end(std::string& out, const RequestResult& result, const Choice& choice) {
+void append_choice_end(std::string& out, const RequestResult& result, const Choice& choice, std::string_view reason) {
     append_member(out, "finish_reason");
-    append_json_string(out, to_string(choice.finish));
+    append_json_string(out, reason);
     if (result.return_token_ids) {
         append_member(out, "token_ids");
         append_ids(out, choice.token_ids);

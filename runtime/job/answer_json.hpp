@@ -32,7 +32,7 @@ std::string token_name(std::string_view token);
 std::string token_name_bytes(std::string_view name);
 
 // "finish_reason" and, where asked for, the ids: the last members of a choice, with its "}".
-void append_choice_end(std::string& out, const RequestResult& result, const Choice& choice);
+void append_choice_end(std::string& out, const RequestResult& result, const Choice& choice, std::string_view reason);
 
 // {"prompt_tokens":..,"completion_tokens":..,"total_tokens":..}
 void append_usage(std::string& out, const RequestResult& result);

@@ -253,6 +253,17 @@ std::string rendered_open(const ChatContext& context, const ChatTemplate& chat, 
     return text;
 }
 
+// How the answer to this prompt will be marked. One that goes on with a message is content alone.
+AnswerMarks marks_of(const ChatTemplate& chat, const ChatConversation& conversation, std::string_view prompt) {
+    const bool calls_none = std::any_of(
+        conversation.variables.begin(), conversation.variables.end(),
+        [](const auto& variable) { return variable.first == "tool_choice" && *variable.second.text() == "none"; });
+    return {.think = chat.think_tags,
+            .think_open = chat.think_tags && python_strip(prompt, StripSides::right).ends_with("<think>"),
+            .tool_calls = chat.json_calls && has_tools(conversation.tools) && !calls_none,
+            .channels = chat.channels};
+}
+
 }  // namespace
 
 void read_conversation(const Json& body, std::string_view line, const ChatContext* context, ParsedRequest& parsed) {
@@ -278,10 +289,10 @@ void read_conversation(const Json& body, std::string_view line, const ChatContex
     conversation.add_generation_prompt = opens;
     read_tool_choice(ordered, conversation);
     read_template_variables(ordered, chat, conversation);
-    parsed.text =
-        goes_on ? rendered_open(*context, chat, std::move(conversation)) : rendered(*context, chat, conversation);
+    parsed.text = goes_on ? rendered_open(*context, chat, conversation) : rendered(*context, chat, conversation);
     parsed.add_special = false;
     parsed.request.chat = true;
+    if (!goes_on) parsed.request.marks = marks_of(chat, conversation, *parsed.text);
     if (!given(body, "max_tokens") && !given(body, "max_completion_tokens")) {
         parsed.request.max_tokens = std::numeric_limits<int>::max();
     }

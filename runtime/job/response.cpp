@@ -67,7 +67,7 @@ void append_choice(std::string& out, const RequestResult& result, const Choice& 
     } else {
         out += "null";
     }
-    append_choice_end(out, result, choice);
+    append_choice_end(out, result, choice, to_string(choice.finish));
 }
 
 void append_head(std::string& out, const std::string& name) {

@@ -54,6 +54,7 @@ struct RequestResult {
     bool echo = false;
     bool logprobs = false;
     bool chat = false;          // the answer is a chat completion
+    AnswerMarks marks{};        // of one
     std::string prompt_text{};  // used with echo
     // Used with echo and logprobs: one per prompt token, the first without a value.
     std::vector<TokenLogprob> prompt_logprobs{};

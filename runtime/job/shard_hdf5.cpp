@@ -13,13 +13,15 @@ namespace argosy {
 
 namespace {
 
-constexpr std::int32_t kShardVersion = 1;
+constexpr std::int32_t kShardVersion = 2;
 constexpr const char* kVersionName = "argosy_shard";
 constexpr const char* kAbout =
     "Finished requests of an Argosy job. NAME_offsets[i] .. NAME_offsets[i + 1] are row i of NAME. Texts are bytes. "
-    "requests/flags: 1 error record, 2 token ids were asked for, 4 echo, 8 logprobs, 16 chat. choices/finish_reason: 0 "
-    "none, "
-    "1 stop, 2 length, 3 error. Request i has choices choice_offsets[i] .. choice_offsets[i + 1]; choice i (in "
+    "requests/flags: 1 error record, 2 token ids were asked for, 4 echo, 8 logprobs, 16 chat. requests/answer_marks, "
+    "of "
+    "chats: 1 reasoning between <think> and </think>, 2 the prompt ends within it, 4 calls between <tool_call> and "
+    "</tool_call>, 8 Harmony's channels. choices/finish_reason: 0 none, 1 stop, 2 length, 3 error. Request i has "
+    "choices choice_offsets[i] .. choice_offsets[i + 1]; choice i (in "
     "prompt_logprobs: request i) has entries entry_offsets[i] .. entry_offsets[i + 1].";
 constexpr std::size_t kPackBytesMin = 1024;
 constexpr unsigned kDeflateLevel = 1;

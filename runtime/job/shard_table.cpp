@@ -66,12 +66,26 @@ std::uint8_t flags_of(const RequestResult& result) {
                                      (result.chat ? kShardChat : 0));
 }
 
+std::uint8_t byte_of(const AnswerMarks& marks) {
+    const auto& [think, think_open, tool_calls, channels] = marks;
+    return static_cast<std::uint8_t>((think ? kMarkThink : 0) | (think_open ? kMarkThinkOpen : 0) |
+                                     (tool_calls ? kMarkToolCalls : 0) | (channels ? kMarkChannels : 0));
+}
+
+AnswerMarks marks_of(std::uint8_t byte) {
+    return {.think = (byte & kMarkThink) != 0,
+            .think_open = (byte & kMarkThinkOpen) != 0,
+            .tool_calls = (byte & kMarkToolCalls) != 0,
+            .channels = (byte & kMarkChannels) != 0};
+}
+
 void append_result(ShardTable& table, const RequestResult& result) {
-    const auto& [line, id, model, prompt_token_ids, return_token_ids, echo, logprobs, chat, prompt_text,
+    const auto& [line, id, model, prompt_token_ids, return_token_ids, echo, logprobs, chat, marks, prompt_text,
                  prompt_logprobs, choices, metadata, counts] = result;
     const auto& [uncached, cached, delivered, rejected, discarded] = counts;
     table.line.push_back(line);
     table.flags.push_back(flags_of(result));
+    table.marks.push_back(byte_of(marks));
     table.id.push(id);
     table.model.push(model);
     table.prompt_text.push(prompt_text);
@@ -152,6 +166,7 @@ StoredAnswer answer_at(const ShardTable& table, std::size_t i) {
                          .echo = (flags & kShardEcho) != 0,
                          .logprobs = (flags & kShardLogprobs) != 0,
                          .chat = (flags & kShardChat) != 0,
+                         .marks = marks_of(table.marks[i]),
                          .prompt_text = text(table.prompt_text.row(i)),
                          .prompt_logprobs = logprobs_at(table.prompt_logprobs, i),
                          .choices = {},
@@ -180,9 +195,9 @@ std::optional<std::string> check_table(const ShardTable& t) {
     for (const std::int64_t line : t.line) {
         if (line < 1) return fmt::format("it holds line {}, and lines are counted from 1", line);
     }
-    const bool requests_fit = t.flags.size() == rows && fits(t.id, rows) && fits(t.model, rows) &&
-                              fits(t.prompt_text, rows) && fits(t.metadata, rows) && fits(t.error_code, rows) &&
-                              fits(t.error_sentence, rows) && fits(t.prompt_token, rows) &&
+    const bool requests_fit = t.flags.size() == rows && t.marks.size() == rows && fits(t.id, rows) &&
+                              fits(t.model, rows) && fits(t.prompt_text, rows) && fits(t.metadata, rows) &&
+                              fits(t.error_code, rows) && fits(t.error_sentence, rows) && fits(t.prompt_token, rows) &&
                               t.uncached_input.size() == rows && t.cached_input.size() == rows &&
                               t.delivered_output.size() == rows && t.rejected_draft.size() == rows &&
                               t.discarded.size() == rows && fits(t.prompt_logprobs, rows);

@@ -59,6 +59,7 @@ struct ShardTable {
     // One row per request.
     std::vector<std::int64_t> line;   // [requests]
     std::vector<std::uint8_t> flags;  // [requests] kShardFailed and so on
+    std::vector<std::uint8_t> marks;  // [requests] of a chat's answer: kMarkThink and so on
     Ragged<char> id;
     Ragged<char> model;
     Ragged<char> prompt_text;  // with echo
@@ -91,6 +92,11 @@ inline constexpr std::uint8_t kShardEcho = 4;
 inline constexpr std::uint8_t kShardLogprobs = 8;
 inline constexpr std::uint8_t kShardChat = 16;
 
+inline constexpr std::uint8_t kMarkThink = 1;
+inline constexpr std::uint8_t kMarkThinkOpen = 2;
+inline constexpr std::uint8_t kMarkToolCalls = 4;
+inline constexpr std::uint8_t kMarkChannels = 8;
+
 void append(ShardTable& table, const StoredAnswer& answer);
 
 // Row i as it was appended. The table must have passed check_table.
@@ -121,6 +127,7 @@ void for_each_column(Table& t, Visit visit) {
     };
     plain("requests/line", t.line);
     plain("requests/flags", t.flags);
+    plain("requests/answer_marks", t.marks);
     ragged("requests/custom_id", t.id);
     ragged("requests/model", t.model);
     ragged("requests/prompt_text", t.prompt_text);

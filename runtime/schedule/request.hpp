@@ -16,6 +16,16 @@ struct TokenBias {
     bool operator==(const TokenBias&) const = default;
 };
 
+// How the answer to a chat is taken apart: marks that the model's chat template taught it to write
+// (runtime/job/answer_parts.hpp). None: all is content.
+struct AnswerMarks {
+    bool think = false;       // <think> and </think> around reasoning
+    bool think_open = false;  // the prompt ends within the reasoning
+    bool tool_calls = false;  // <tool_call> and </tool_call> around a call
+    bool channels = false;    // messages of Harmony, between special tokens, which the text then holds
+    bool operator==(const AnswerMarks&) const = default;
+};
+
 // One request, ready for the scheduler: its prompt is token ids. Settings carry OpenAI's names and meanings.
 struct Request {
     std::int64_t line = 0;       // line number in the whole input, counted from 1
@@ -43,7 +53,8 @@ struct Request {
     int logprobs = -1;  // alternatives reported per token; 0: the chosen token only; -1: none
     bool echo = false;  // the prompt stands before the generated text
     bool return_token_ids = false;
-    bool chat = false;  // the answer is a chat completion
+    bool chat = false;    // the answer is a chat completion
+    AnswerMarks marks{};  // of one
 
     bool operator==(const Request&) const = default;
 };

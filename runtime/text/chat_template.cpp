@@ -125,6 +125,11 @@ ChatTemplate parse_chat_template(std::string_view source, const ChatVariables& s
         fail(ErrorKind::input, "The chat template cannot be used: line {}: {}.", failure.line, what_failed(failure));
     }
     chat.words = words_of(*chat.parsed);
+    const auto has = [&](std::string_view text) { return source.find(text) != source.npos; };
+    chat.think_tags = has("</think>");
+    // Others put XML (Qwen3-Coder, Nemotron) or pairs of tags (GLM) between the same tags.
+    chat.json_calls = has("<tool_call>") && !has("<function=") && !has("<arg_key>");
+    chat.channels = has("<|channel|>");
     learn_wishes(chat, special_tokens);
     return chat;
 }

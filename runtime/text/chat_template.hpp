@@ -24,6 +24,10 @@ struct ChatTemplate {
     std::set<std::string, std::less<>> words{};       // every variable, member and text that its tags name
     std::set<std::string, std::less<>> part_roles{};  // roles whose content may be a list of parts
     bool takes_argument_text = false;                 // arguments of tool calls are JSON as text, not objects
+    // What its text shows of how the model writes answers.
+    bool think_tags = false;  // reasoning between <think> and </think>
+    bool json_calls = false;  // calls as JSON between <tool_call> and </tool_call>, as Hermes and Qwen write them
+    bool channels = false;    // messages with channels (Harmony)
 };
 
 using ChatVariables = std::vector<std::pair<std::string, JinjaValue>>;

@@ -118,6 +118,42 @@ def tokenizers():
     yield {**demo, "model": {**demo["model"], "merges": demo["model"]["merges"][:4]}}
 
 
+CONVERSATION = {
+    "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "Hi <b>"}]},
+                 {"role": "assistant", "content": "", "reasoning_content": "so", "tool_calls": [
+                     {"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"x": 1, "y": [2.5, None, True]}}}]},
+                 {"role": "tool", "content": "7", "tool_call_id": "c1"}, {"role": "user", "content": "<think>a</think> b"}],
+    "tools": [{"type": "function", "function": {"name": "f", "description": "does", "parameters": {
+        "type": "object", "properties": {"x": {"type": ["integer", "null"], "enum": [1, 2], "default": 1}}, "required": ["x"]}}}],
+    "add_generation_prompt": True, "enable_thinking": False}
+CHAT = """{%- macro call(c, sep=', ') -%}{{ c.name }}({% for k, v in c.arguments | items %}{{ k }}={{ v | tojson }}{{ sep if not loop.last }}{% endfor %})
+{%- endmacro -%}
+{%- set ns = namespace(seen=false, last=-1) -%}
+{%- if messages[0].role == 'system' %}{{- '<s>' + messages[0]['content'] | trim + '</s>' }}{%- set rest = messages[1:] -%}{% else %}{% set rest = messages %}{% endif -%}
+{%- for m in rest if m.role != 'skip' %}
+  {%- if m.content is string and '</think>' in m.content %}{{ m.content.split('</think>')[-1].lstrip('\\n') }}
+  {%- elif m.content is iterable and m.content is not mapping %}{%- for p in m.content %}{{ p['text'] if p.type == 'text' else raise_exception('part') }}{% endfor %}
+  {%- endif %}
+  {%- if m.tool_calls is defined and m.tool_calls %}{%- for c in m.tool_calls %}{{ call(c.function) ~ loop.index0 }}{% endfor %}{%- set ns.seen = true %}{% endif %}
+  {%- if loop.first %}{% continue %}{% elif m.role == 'stop' %}{% break %}{% endif -%}
+{%- endfor -%}
+{% filter upper %}{{ tools | tojson(indent=2) | length }}{% endfilter %}{{ strftime_now('%d %b %Y') }}{% if add_generation_prompt %}<a>{% endif %}"""
+
+
+def chat_templates():
+    """The cases of the template language's test, each with its variables, and a template as models have them."""
+    variables = {}
+    for line in (ROOT / "tests/runtime/text/jinja_cases.jsonl").read_text().splitlines():
+        case = json.loads(line)
+        variables = case.get("variables", variables)
+        if "template" in case:
+            used = {name: value for name, value in variables.items() if name in case["template"]}
+            yield case["template"] + "\0" + json.dumps(used)
+    yield CHAT + "\0" + json.dumps(CONVERSATION)
+    yield json.dumps({"chat_template": CHAT, "bos_token": "<s>", "eos_token": {"content": "</s>"}})
+    yield json.dumps({"chat_template": [{"name": "default", "template": CHAT}, {"name": "tool_use", "template": "{{ tools }}"}]})
+
+
 def request_lines():
     for line in (ROOT / "configs/demo/requests.jsonl").read_text().splitlines()[::25]:
         yield line
@@ -174,7 +210,7 @@ def manifests():
         yield line + "\n"
 
 
-FORMATS = {"safetensors": safetensors_headers, "model_config": model_configs, "tokenizer": tokenizers,
+FORMATS = {"safetensors": safetensors_headers, "model_config": model_configs, "tokenizer": tokenizers, "chat_template": chat_templates,
            "request_line": request_lines, "settings_file": settings_files, "manifest": manifests}
 
 
@@ -192,9 +228,10 @@ def main():
         words = set()
         for number, seed in enumerate(map(as_bytes, seeds())):
             (folder / f"{number:03}").write_bytes(seed)
-            words.update(re.findall(rb'"[\w./<>-]{1,40}"', seed[:20000]) if name != "settings_file"
+            plain = name in ("settings_file", "chat_template")
+            words.update(re.findall(rb'"[\w./<>-]{1,40}"', seed[:20000]) if not plain
                          else [b'"%s"' % word for word in re.findall(rb"[\w-]{2,20}", seed)])
-        lines = [word.decode() if name == "settings_file" else '"\\"' + word.decode()[1:-1] + '\\""' for word in sorted(words)]
+        lines = [word.decode() if plain else '"\\"' + word.decode()[1:-1] + '\\""' for word in sorted(words)]
         (out / f"{name}.dict").write_text("\n".join(lines[:600]) + "\n")
 
 

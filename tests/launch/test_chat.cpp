@@ -128,3 +128,27 @@ TEST_CASE("inspect --render shows what chats become, and a model without a templ
     CHECK(responses.at("plain").at("error").at("code") == "no_chat_template");
     CHECK(responses.at("text").at("error").is_null());
 }
+
+TEST_CASE("reasoning that the prompt has opened stands apart from the content") {
+    const TempDir temp;
+    fs::copy(source_dir() / "configs/demo", temp.path() / "model");
+    const json config = json::parse(read_text(source_dir() / "configs/demo/tokenizer_config.json"));
+    write_text(temp.path() / "model/chat_template.jinja",
+               config.at("chat_template").get<std::string>() +
+                   "{# until </think> #}{% if add_generation_prompt %}{{ '<think>' }}{% endif %}");
+    write_text(temp.path() / "requests.jsonl",
+               chat_line("open", {{"messages", user(kQuestion)}, {"max_tokens", 6}, {"ignore_eos", true}}) +
+                   chat_line("goes on", {{"messages", json::array({{{"role", "user"}, {"content", "a"}},
+                                                                   {{"role", "assistant"}, {"content", "b"}}})},
+                                         {"continue_final_message", true},
+                                         {"max_tokens", 6},
+                                         {"ignore_eos", true}}));
+    responses_of(1, {"--model", (temp.path() / "model").string()}, temp.path());
+    const auto responses = read_responses(temp.path() / "run1");
+    const json& open = body_of(responses, "open").at("choices").at(0).at("message");
+    CHECK(open.at("content").is_null());
+    CHECK_FALSE(open.at("reasoning_content").get<std::string>().empty());
+    const json& goes_on = body_of(responses, "goes on").at("choices").at(0).at("message");
+    CHECK_FALSE(goes_on.at("content").get<std::string>().empty());
+    CHECK_FALSE(goes_on.contains("reasoning_content"));
+}

@@ -38,6 +38,7 @@ inline RequestResult random_result(std::mt19937& random, std::int64_t line) {
                          .echo = random() % 2 == 0,
                          .logprobs = random() % 2 == 0,
                          .chat = random() % 4 == 0,
+                         .marks = {random() % 2 == 0, random() % 2 == 0, random() % 2 == 0, random() % 2 == 0},
                          .prompt_text = random() % 2 == 0 ? random_bytes(random, 30) : "",
                          .prompt_logprobs = {},
                          .choices = {},
