@@ -294,9 +294,28 @@ std::vector<AddedToken> read_added_tokens(const Node& root) {
     return out;
 }
 
+// A tokenizer in another form beside the file that is not there: SentencePiece's or tiktoken's; else an empty path.
+std::filesystem::path other_tokenizer(const std::filesystem::path& path) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(path.parent_path(), ignored)) {
+        const std::string name = entry.path().filename().string();
+        if (name == "tokenizer.model" || name == "spiece.model" || name.ends_with(".tiktoken")) return entry.path();
+    }
+    return {};
+}
+
 std::string read_file(const std::filesystem::path& path) {
     std::ifstream in(path, std::ios::binary);
     if (!in || std::filesystem::is_directory(path)) {
+        if (const std::filesystem::path other = other_tokenizer(path); !other.empty()) {
+            const std::string folder = path.parent_path().string();
+            fail(ErrorKind::input,
+                 "{} is not there; {} holds the tokenizer in another form, which is not read. Convert it once, where "
+                 "the Python packages transformers, sentencepiece and tiktoken are installed: python3 -c \"from "
+                 "transformers import AutoTokenizer; "
+                 "AutoTokenizer.from_pretrained('{}').save_pretrained('{}')\".",
+                 path.string(), other.string(), folder, folder);
+        }
         fail(ErrorKind::input, "{} cannot be opened. Name the folder of a model that has a tokenizer.json.",
              path.string());
     }

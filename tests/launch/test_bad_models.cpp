@@ -284,6 +284,22 @@ std::vector<Mistake> folders() {
          })},
 
         {"no tokenizer", run, 64, {"model/tokenizer.json"}, without("tokenizer.json")},
+        {"a tokenizer of SentencePiece alone",
+         run,
+         64,
+         {"model/tokenizer.json is not there", "model/tokenizer.model holds", "save_pretrained("},
+         [](const Place& place) {
+             without("tokenizer.json")(place);
+             write_text(place.work / "model/tokenizer.model", "\n\x0e");
+         }},
+        {"a tokenizer of tiktoken alone",
+         run,
+         64,
+         {"model/o200k.tiktoken holds", "save_pretrained("},
+         [](const Place& place) {
+             without("tokenizer.json")(place);
+             write_text(place.work / "model/o200k.tiktoken", "IQ== 0\n");
+         }},
         {"a tokenizer that is not JSON",
          run,
          64,

@@ -194,14 +194,14 @@ TEST_CASE("stories260K as Mixtral 8x2") { check_stories("stories260K-mixtral-8x2
 TEST_CASE("stories260K as Mixtral 4x4") { check_stories("stories260K-mixtral-4x4", kMoeLayouts); }
 TEST_CASE("tiny mixtral") { check_tiny("mixtral", kMoeLayouts); }
 TEST_CASE("tiny qwen3_moe") { check_tiny("qwen3_moe", kMoeLayouts); }
-TEST_CASE("tiny qwen3_moe in three files") { check_tiny("qwen3_moe_sharded", {{0, ""}, {2, "--tp 2"}, {4, "--dp 4"}}); }
+TEST_CASE("tiny qwen3_moe in three files") { check_tiny("qwen3_moe_sharded", kMoeLayouts); }
 TEST_CASE("tiny qwen3_moe in nvfp4") { check_tiny("qwen3_moe_nvfp4", kMoeLayouts); }
 TEST_CASE("tiny deepseek v2") { check_tiny("deepseek_v2", kMoeLayouts); }
 TEST_CASE("tiny deepseek v2 with groups") { check_tiny("deepseek_v2_grouped", kMoeLayouts); }
 TEST_CASE("tiny deepseek v3") { check_tiny("deepseek_v3", kMoeLayouts); }
-TEST_CASE("tiny deepseek v3 in fp8") { check_tiny("deepseek_v3_fp8", {{0, ""}, {2, "--tp 2 --etp 2"}, {4, "--tp 4"}}); }
+TEST_CASE("tiny deepseek v3 in fp8") { check_tiny("deepseek_v3_fp8", kMoeLayouts); }
 TEST_CASE("tiny gpt-oss") { check_tiny("gpt_oss", kMoeLayouts); }
-TEST_CASE("tiny gpt-oss in bf16") { check_tiny("gpt_oss_bf16", {{0, ""}, {2, "--tp 2 --etp 2"}, {4, "--dp 4"}}); }
+TEST_CASE("tiny gpt-oss in bf16") { check_tiny("gpt_oss_bf16", kMoeLayouts); }
 TEST_CASE("tiny olmoe") { check_tiny("olmoe", kMoeLayouts); }
 TEST_CASE("tiny qwen3 dense") { check_tiny("qwen3_dense", kDenseLayouts); }
 TEST_CASE("tiny llama 3.1") { check_tiny("llama31", kDenseLayouts); }

@@ -31,7 +31,8 @@ struct Outcome {
     json witness;
 };
 
-Outcome run_tiny(const std::string& requests, const std::string& options, int ranks = 0) {
+Outcome run_tiny(const std::string& requests, const std::string& options, int ranks = 0,
+                 const std::string& model = "gpt_oss") {
     INFO(options << ", " << ranks << " ranks");
     const TempDir temp;
     write_text(temp.path() / "requests.jsonl", requests);
@@ -39,7 +40,7 @@ Outcome run_tiny(const std::string& requests, const std::string& options, int ra
     call.ranks = ranks;
     call.arguments = {"run",
                       "--model",
-                      (*shared_dir() / "models-tiny/gpt_oss").string(),
+                      (*shared_dir() / "models-tiny" / model).string(),
                       "--input",
                       (temp.path() / "requests.jsonl").string(),
                       "--run-dir",
@@ -94,6 +95,16 @@ TEST_CASE("a pool of the formula's blocks is enough, and of one less is not") {
     }
     const Outcome refused = run_tiny(request, kv_memory(blocks - 1));
     CHECK_THAT(refused.responses, Catch::Contains("may need 17 KV blocks of 16 tokens"));
+}
+
+TEST_CASE("latents: a block for every 16 tokens of a sequence, of all layers") {
+    if (!have_shared("models-tiny/deepseek_v2", "blocks of latents")) return;
+    for (const int prompt : {1, 15, 16, 17, 200}) {
+        const Outcome outcome =
+            run_tiny(request_line("a", tokens(prompt, 1), 9, {{"ignore_eos", true}}), "", 0, "deepseek_v2");
+        CHECK(outcome.witness.at("blocks_used_max") == most_blocks(0, prompt + 8, 1));
+        CHECK(outcome.witness.at("window_blocks_max") == 0);
+    }
 }
 
 TEST_CASE("a common beginning is found by its window's blocks, and sequences that are preempted find theirs again") {
