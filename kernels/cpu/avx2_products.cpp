@@ -1,4 +1,5 @@
 // The AVX2 products: qkv, leaf projection, gate-up, router, logits.
+#include "kernels/cpu/full_tile_avx2.hpp"
 #include "kernels/cpu/generic/product_ops.hpp"
 #include "kernels/cpu/generic/qkv.hpp"
 #include "kernels/cpu/generic/route.hpp"

@@ -21,10 +21,11 @@ double best_round_ns(int threads, const Work& work) {
 double arithmetic_gops(ArithmeticKind kind, std::string_view backend, int threads) {
     const ArithmeticLoop* chosen = nullptr;
     for (const ArithmeticLoop& loop : arithmetic_loops()) {
-        if (loop.kind != kind) continue;
+        if (loop.kind != kind || !loop.runs_here()) continue;
         chosen = &loop;  // the last is the baseline
         if (backend.ends_with(loop.isa)) break;
     }
+    if (chosen == nullptr) return arithmetic_gops(ArithmeticKind::f32, backend, threads);  // FMAs do its products
     const double ns = best_round_ns(threads, [&](int) {
         volatile float sink = chosen->run(kSteps);
         (void)sink;

@@ -131,6 +131,12 @@ template <class V, class Weights, int kRows, int kPanels>
     x += kRows * Weights::kBlockFloats;
 }
 
+// What an instruction set has of its own for kChainBlock steps of one tile: x [kRows][16], w the panel's bytes there.
+template <class V, class Weights, int kRows, int kPanels>
+struct BlockSteps {
+    static constexpr bool kOwn = false;
+};
+
 // One part's chains: x is [columns/16][kRows][16], pair[p] the panel's bytes at its first column; columns is even
 // except where a leaf ends. `lines` cache lines from `fetch` on are asked for with every block of columns.
 template <class V, class Weights, int kRows, int kPanels>
@@ -141,6 +147,11 @@ template <class V, class Weights, int kRows, int kPanels>
     std::int64_t k = 0;
     for (; k + kChainBlock <= columns; k += kChainBlock, x += kRows * kChainBlock) {
         for (int line = 0; line < lines; ++line, fetch += 64) __builtin_prefetch(fetch, 0, 2);
+        if constexpr (BlockSteps<V, Weights, kRows, kPanels>::kOwn) {
+            BlockSteps<V, Weights, kRows, kPanels>::run(acc, x, pair[0]);
+            pair[0] += kChainBlock / 2 * Weights::kPairBytes;
+            continue;
+        }
 #pragma GCC unroll 2
         for (int step = 0; step < kChainBlock; step += 2) {
 #pragma GCC unroll 8
