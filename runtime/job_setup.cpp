@@ -65,7 +65,9 @@ std::function<WeightBytes(const LayoutShare&)> weight_counter(const ModelPlan& p
         const auto bytes = static_cast<std::int64_t>(size_of(held[0].dtype));
         return [&plan, bytes](const LayoutShare& share) { return weight_bytes(plan, bytes, share); };
     }
-    return [&plan, held](const LayoutShare& share) { return weight_bytes(plan, held, share); };
+    return [&plan, &tensors = source.tensors, held](const LayoutShare& share) {
+        return weight_bytes(plan, tensors, held, share);
+    };
 }
 
 FitQuestion fit_question(const JobSetup& job, const JobSettings& settings, const MpiSession& session) {

@@ -55,7 +55,43 @@ std::int64_t product_activations(std::int64_t rows, std::int64_t in, std::int64_
     return rows * (in + out) * kFloatBytes;
 }
 
+// Products of a row in the order in which they are made: columns in, columns out.
+struct RowProduct {
+    std::int64_t in = 0;
+    std::int64_t out = 0;
+};
+
+void add_latent_attention(StepCost& cost, const CostModel& model, const CostPlace& place, const CostStep& step) {
+    const CostLatents& latents = model.latents;
+    const std::int64_t heads = heads_of(model, place).q;
+    const std::int64_t q_dim = latents.nope_dim + latents.rope_dim;
+    const std::int64_t cached = latents.cached_dim();
+    const std::int64_t rows = heads > 0 ? model.layers() * step.rows : 0;
+    std::vector<RowProduct> products;
+    if (latents.q_rank > 0) products.push_back({model.hidden, latents.q_rank});
+    products.push_back({latents.q_rank > 0 ? latents.q_rank : model.hidden, heads * q_dim});
+    products.push_back({model.hidden, cached});
+    products.push_back({heads * latents.value_dim, model.hidden});
+    PartCost& parts = cost.of(CostPart::attention);
+    const auto add = [&](std::int64_t elements, std::int64_t in, std::int64_t out) {
+        parts += {.flops = 2 * rows * elements,
+                  .weight_bytes = rows > 0 ? model.layers() * model.matrix_bytes(elements) : 0,
+                  .kv_bytes = 0,
+                  .activation_bytes = product_activations(rows, in, out)};
+    };
+    for (const RowProduct& product : products) add(product.in * product.out, product.in, product.out);
+    // Head by head: queries into the latents' space, values out of it.
+    add(heads * latents.nope_dim * latents.kv_rank, heads * latents.nope_dim, heads * latents.kv_rank);
+    add(heads * latents.kv_rank * latents.value_dim, heads * latents.kv_rank, heads * latents.value_dim);
+    cost.of(CostPart::scores) = {
+        .flops = 2 * step.score_pairs * heads * (cached + latents.kv_rank),
+        .weight_bytes = 0,
+        .kv_bytes = heads > 0 ? model.kv_vector_bytes * (step.kv_tokens + model.layers() * step.rows) : 0,
+        .activation_bytes = product_activations(rows, heads * cached, heads * latents.kv_rank)};
+}
+
 void add_attention(StepCost& cost, const CostModel& model, const CostPlace& place, const CostStep& step) {
+    if (model.latents.kv_rank > 0) return add_latent_attention(cost, model, place, step);
     const Heads heads = heads_of(model, place);
     const std::int64_t layers = model.layers();
     const std::int64_t qkv = (heads.q + 2 * heads.kv) * model.head_dim;
@@ -77,7 +113,8 @@ void add_attention(StepCost& cost, const CostModel& model, const CostPlace& plac
 }
 
 void add_dense(StepCost& cost, const CostModel& model, const CostPlace& place, const CostStep& step) {
-    for (const std::int64_t width : model.dense_columns) {
+    for (const std::int64_t dense : model.dense_columns) {
+        const std::int64_t width = dense > 0 ? dense : model.shared_columns;
         if (width == 0) continue;
         const std::int64_t columns = leaf_range(width, place.tp_rank, place.tp).count();
         const std::int64_t elements = 3 * model.hidden * columns;
@@ -140,7 +177,8 @@ void add_leaf_sums(StepCost& cost, const CostModel& model, const CostPlace& plac
         cost.verbs += 2 * times;
     };
     add_block(model.layers(), heads_of(model, place).q > 0);
-    for (const std::int64_t width : model.dense_columns) {
+    for (const std::int64_t dense : model.dense_columns) {
+        const std::int64_t width = dense > 0 ? dense : model.shared_columns;
         if (width > 0) add_block(1, leaf_range(width, place.tp_rank, place.tp).count() > 0);
     }
 }

@@ -17,6 +17,18 @@
 
 namespace argosy {
 
+// Attention over latents (LatentPlan of runtime/model/model_plan.hpp): queries and values of a head are taken to the
+// latents' space and back by products of their own.
+struct CostLatents {
+    std::int64_t kv_rank = 0;  // 0: attention is not of this kind
+    std::int64_t q_rank = 0;   // 0: queries are made from the row itself
+    std::int64_t nope_dim = 0;
+    std::int64_t rope_dim = 0;
+    std::int64_t value_dim = 0;
+    bool operator==(const CostLatents&) const = default;
+    std::int64_t cached_dim() const { return kv_rank + rope_dim; }
+};
+
 // A decoder's sizes: embedding, layers of attention and feed-forward (dense or mixture of experts), vocabulary.
 struct CostModel {
     std::int64_t hidden = 0;
@@ -28,10 +40,12 @@ struct CostModel {
     std::int64_t experts = 0;                 // of each mixture layer
     std::int64_t top_k = 0;
     std::int64_t expert_columns = 0;   // width of one expert
+    std::int64_t shared_columns = 0;   // width of the dense feed-forward beside the experts of each mixture layer
+    CostLatents latents{};             // head_dim and kv_heads then mean nothing
     std::int64_t window = 0;           // in windowed_layers a row sees itself and the window - 1 rows before it
     std::int64_t windowed_layers = 0;  // in all others it sees all
     std::int64_t weight_bits = 16;     // of an element of a matrix; norms are left out: a millionth of the rest
-    std::int64_t kv_vector_bytes = 0;  // of one head's key or value of a token
+    std::int64_t kv_vector_bytes = 0;  // of one head's key or value of a token, or of its latent
     std::int64_t sample_bytes = 0;     // one sampled row's result, as ranks exchange it
     std::int64_t logits_rows = 512;    // rows that the vocabulary projection takes at once
     bool operator==(const CostModel&) const = default;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/cpu/block_sums_avx2.hpp"
 #include "kernels/cpu/vec16_avx2.hpp"
 #include "kernels/quant/mxfp4_int8.hpp"
 
@@ -26,8 +27,21 @@ struct Dot16 {
     struct Codes {
         __m256i even, odd;
     };
-    static constexpr int kTileRows = 2;
+    static constexpr int kTileRows = 4;
     static constexpr int kTileUnits = 4;
+
+    // The rows' codes of a block as block_sums takes them.
+    struct alignas(32) WideRows {
+        std::int32_t pair[kTileRows][kBlockSteps][2];
+    };
+    [[gnu::always_inline]] static void widen(const std::int8_t* code, std::int64_t steps, WideRows& rows, int row) {
+        widen_codes(code, steps, rows.pair[row]);
+    }
+    template <int kRows>
+    [[gnu::always_inline]] static void block_sums(Sum (&sum)[kRows], const WideRows& rows, const std::byte* weights,
+                                                  std::int64_t steps) {
+        BlockSums<Sum, kRows>::run(sum, rows.pair, weights, steps);
+    }
 
     [[gnu::always_inline]] static Sum set(std::int32_t value) {
         return {_mm256_set1_epi32(value), _mm256_set1_epi32(value)};

@@ -16,14 +16,22 @@ CostModel cost_model(const ModelPlan& plan, DType weight_dtype, DType kv_dtype, 
                     .experts = plan.moe.experts,
                     .top_k = plan.moe.top_k,
                     .expert_columns = plan.moe.intermediate,
+                    .shared_columns = plan.moe.shared_intermediate,
+                    .latents = {},
                     .window = 0,
                     .windowed_layers = 0,
                     .weight_bits = block_format(weight_dtype).code_bits,
-                    // Over latents bytes are right, operations too few: the formulas know heads of one size alone.
-                    .kv_vector_bytes = kv_vector_bytes(kv_dtype, plan.attention.cached_dim()) /
-                                       (plan.attention.over_latents() ? 2 : 1),
+                    .kv_vector_bytes = kv_vector_bytes(kv_dtype, plan.attention.cached_dim()),
                     .sample_bytes = sizeof(SampleResult),
                     .logits_rows = logits_rows};
+    if (plan.attention.over_latents()) {
+        const LatentPlan& latent = plan.attention.latent;
+        model.latents = {.kv_rank = latent.kv_rank,
+                         .q_rank = latent.q_rank,
+                         .nope_dim = latent.nope_dim,
+                         .rope_dim = plan.attention.rope.rotary_dim,
+                         .value_dim = latent.value_dim};
+    }
     for (const LayerPlan& layer : plan.layers) {
         model.dense_columns.push_back(layer.kind == LayerKind::dense ? layer.intermediate : 0);
         if (layer.window == 0) continue;

@@ -289,8 +289,12 @@ WeightBytes weight_bytes(const ModelPlan& plan, std::int64_t bytes_per_element, 
 }
 
 WeightBytes weight_bytes(const ModelPlan& plan, std::span<const StoredTensor> stored, const LayoutShare& share) {
+    return weight_bytes(plan, tensor_list(plan), stored, share);
+}
+
+WeightBytes weight_bytes(const ModelPlan& plan, std::span<const TensorSpec> tensors,
+                         std::span<const StoredTensor> stored, const LayoutShare& share) {
     WeightBytes bytes;
-    const std::vector<TensorSpec> tensors = tensor_list(plan);
     if (stored.size() != tensors.size()) {
         fail(ErrorKind::internal, "{} stored tensors were matched with the {} of the plan.", stored.size(),
              tensors.size());

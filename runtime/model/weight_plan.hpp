@@ -102,6 +102,9 @@ WeightBytes weight_bytes(const ModelPlan& plan, std::int64_t bytes_per_element, 
 // The same with every tensor in the format in which it is stored; stored[i] belongs to tensor_list(plan)[i]
 // (match_tensors).
 WeightBytes weight_bytes(const ModelPlan& plan, std::span<const StoredTensor> stored, const LayoutShare& share);
+// For those who ask of many shares: with the list, which takes milliseconds to write down.
+WeightBytes weight_bytes(const ModelPlan& plan, std::span<const TensorSpec> tensors,
+                         std::span<const StoredTensor> stored, const LayoutShare& share);
 
 // Parameters: every element of every tensor of the list, so a tied embedding counts once. Active: what one token
 // touches, by the convention of the model cards: all parameters except the routed experts that were not chosen; head

@@ -69,30 +69,45 @@ Counted count_arithmetic(const CostModel& m, const CostPlace& p, const std::vect
     for (std::int64_t r = 0; r < rows; ++r) own += row_owner(r, rows, p.tp) == p.tp_rank;
     for (std::int64_t layer = 0; layer < m.layers(); ++layer) {
         const std::int64_t dense = m.dense_columns[static_cast<std::size_t>(layer)];
+        const CostLatents& l = m.latents;
+        const bool over_latents = l.kv_rank > 0;
         for (std::size_t h = 0; h < q_heads.size(); ++h) {
+            if (over_latents) {
+                product(CostPart::attention, rows, l.q_rank > 0 ? l.q_rank : m.hidden, l.nope_dim + l.rope_dim);
+                product(CostPart::attention, rows, l.nope_dim, l.kv_rank);
+                product(CostPart::attention, rows, l.kv_rank, l.value_dim);
+                product(CostPart::attention, rows, l.value_dim, m.hidden);
+                continue;
+            }
             product(CostPart::attention, rows, m.hidden, m.head_dim);  // q
             product(CostPart::attention, rows, m.head_dim, m.hidden);  // output
         }
-        for (std::size_t h = 0; h < 2 * kv_heads.size(); ++h) product(CostPart::attention, rows, m.hidden, m.head_dim);
+        if (over_latents && !q_heads.empty()) {
+            product(CostPart::attention, rows, m.hidden, l.q_rank);
+            product(CostPart::attention, rows, m.hidden, l.kv_rank + l.rope_dim);
+        }
+        for (std::size_t h = 0; !over_latents && h < 2 * kv_heads.size(); ++h)
+            product(CostPart::attention, rows, m.hidden, m.head_dim);
         for (const Sequence& s : sequences) {
             std::set<std::int64_t> read;
             for (std::int64_t position = s.first; position < s.first + s.rows; ++position) {
                 for (std::int64_t key = 0; key <= position; ++key) {
                     if (layer < m.windowed_layers && key <= position - m.window) continue;
                     read.insert(key);
-                    c.multiplications[CostPart::scores] += 2 * static_cast<std::int64_t>(q_heads.size()) * m.head_dim;
+                    const std::int64_t each = over_latents ? 2 * l.kv_rank + l.rope_dim : 2 * m.head_dim;
+                    c.multiplications[CostPart::scores] += static_cast<std::int64_t>(q_heads.size()) * each;
                 }
             }
             const auto touched = static_cast<std::int64_t>(read.size()) + s.rows;  // read, and the new ones written
-            c.kv_vectors[CostPart::scores] += 2 * touched * static_cast<std::int64_t>(kv_heads.size());
+            const std::int64_t vectors =
+                over_latents ? !q_heads.empty() : 2 * static_cast<std::int64_t>(kv_heads.size());
+            c.kv_vectors[CostPart::scores] += touched * vectors;
         }
-        if (dense > 0) {
-            std::int64_t columns = 0;
-            for (std::int64_t i = 0; i < dense; ++i) columns += leaf_owner(i, dense, p.tp) == p.tp_rank;
-            for (int matrix = 0; matrix < 3; ++matrix) product(CostPart::dense, rows, m.hidden, columns);
-        } else {
-            product(CostPart::router, own, m.hidden, m.experts);
-        }
+        const std::int64_t width = dense > 0 ? dense : m.shared_columns;
+        std::int64_t columns = 0;
+        for (std::int64_t i = 0; i < width; ++i) columns += leaf_owner(i, width, p.tp) == p.tp_rank;
+        for (int matrix = 0; matrix < 3; ++matrix) product(CostPart::dense, rows, m.hidden, columns);
+        if (dense == 0) product(CostPart::router, own, m.hidden, m.experts);
     }
     std::int64_t words = 0;
     for (std::int64_t w = 0; w < m.vocab; ++w) words += vocab_owner(w, m.vocab, p.tp) == p.tp_rank;
@@ -142,6 +157,14 @@ TEST_CASE("operations and bytes of every part are those of counting them one by 
     for (const std::int64_t window : {0, 3, 8, 9}) {
         model.window = window;
         model.windowed_layers = window == 0 ? 0 : window == 9 ? 2 : 3;
+        model.shared_columns = window == 3 ? 11 : 0;
+        // Over latents where the window is odd, of queries with a latent of their own or without.
+        model.latents =
+            window % 2 == 0
+                ? CostLatents{}
+                : CostLatents{
+                      .kv_rank = 9, .q_rank = window == 3 ? 5 : 0, .nope_dim = 6, .rope_dim = 2, .value_dim = 7};
+        model.kv_heads = model.latents.kv_rank > 0 ? 1 : 3;
         for (const int tp : {1, 2, 4, 8}) {
             for (const CostPlace& place : places_of(1, tp, 1)) {
                 INFO("window " << window << ", tp rank " << place.tp_rank << " of " << tp);

@@ -192,6 +192,35 @@ TEST_CASE("bytes and operations of steps are those of the cost formulas, on ever
     }
 }
 
+TEST_CASE("the same over latents, beside a shared feed-forward, and with windows") {
+    for (const std::string model : {"deepseek_v2", "deepseek_v3", "gpt_oss"}) {
+        if (!have_shared("models-tiny/" + model, "steps of " + model)) return;
+        for (const auto& [ranks, options] :
+             std::vector<std::pair<int, std::string>>{{0, ""}, {2, "--tp 2"}, {2, "--dp 2"}, {4, "--tp 4 --etp 2"}}) {
+            INFO(model << " " << options);
+            const TempDir temp;
+            std::vector<std::string> words = {"bench",
+                                              "--model",
+                                              (*shared_dir() / "models-tiny" / model / "config.json").string(),
+                                              "--weights",
+                                              "random:1",
+                                              "--run-dir",
+                                              (temp.path() / "run").string()};
+            for (const std::string& word :
+                 words_of(options + " --requests 9 --input-tokens 45 --output-tokens 7 --max-rows 64"))
+                words.push_back(word);
+            const ProgramResult result = run(words, ranks);
+            INFO(result.err);
+            REQUIRE(result.status == 0);
+            const json report = read_report(temp.path() / "run");
+            for (const json& rank : report.at("ranks")) {
+                CHECK(witness(rank, "step_cost_bytes") == witness(rank, "step_sent_bytes"));
+                check_kernels(rank);
+            }
+        }
+    }
+}
+
 // One request, so that the steps are known: 50 rows in chunks of 16, then one row at a time. With ep 1 every row goes
 // to all ranks whatever the routers choose, so that the prediction needs nothing of the run.
 TEST_CASE("bytes are predicted before the run where routers cannot change them") {

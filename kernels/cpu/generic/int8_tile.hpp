@@ -31,6 +31,38 @@ template <class D, int kRows, int kPanels>
     }
 }
 
+// A block's sum for row r and panel p, scaled, joins the chain.
+template <class V, class D, int kRows, int kPanels>
+[[gnu::always_inline]] static inline void int8_join(V (&acc)[kRows][kPanels], const typename D::Sum& sum, int r, int p,
+                                                    const std::byte* const* row, std::int64_t block, const V& w_scale) {
+    const V scale = vmul(V::set(reinterpret_cast<const float*>(row[r])[block]), w_scale);
+    acc[r][p] = vfma(D::to_f32(sum), scale, acc[r][p]);
+}
+
+// One block of one tile for an instruction set that sums a panel at a time (D::block_sums), from rows made wider. One
+// row is not worth the making.
+template <class V, class D, int kRows, int kPanels>
+[[gnu::always_inline]] static inline void int8_wide_block(V (&acc)[kRows][kPanels], const std::byte* const* row,
+                                                          const Int8RowShape& shape, std::int64_t block,
+                                                          const std::int8_t* const (&code)[kRows], std::int64_t& codes,
+                                                          const std::byte* (&panel)[kPanels], std::int64_t padded) {
+    const std::int64_t steps = padded / 4;
+    typename D::WideRows wide;
+    for (int r = 0; r < kRows; ++r) D::widen(code[r] + codes, steps, wide, r);
+    for (int p = 0; p < kPanels; ++p) {
+        typename D::Sum sum[kRows];
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r)
+            sum[r] = D::set(reinterpret_cast<const std::int32_t*>(row[r])[shape.blocks + block]);
+        D::template block_sums<kRows>(sum, wide, panel[p] + 64, steps);
+        const V w_scale = V::load(reinterpret_cast<const float*>(panel[p]));
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) int8_join<V, D, kRows, kPanels>(acc, sum[r], r, p, row, block, w_scale);
+        panel[p] += 64 + 64 * steps;
+    }
+    codes += padded;
+}
+
 // One block of one tile: panel[p] moves on to the next block, `codes` counts the codes read of every row. A whole block
 // takes a fixed number of steps, four at a time, whose end the processor foresees.
 template <class V, class D, int kRows, int kPanels>
@@ -38,6 +70,8 @@ template <class V, class D, int kRows, int kPanels>
                                                      const Int8RowShape& shape, std::int64_t block,
                                                      const std::int8_t* const (&code)[kRows], std::int64_t& codes,
                                                      const std::byte* (&panel)[kPanels], std::int64_t padded) {
+    if constexpr (kRows > 1 && requires { typename D::WideRows; })
+        return int8_wide_block<V, D, kRows, kPanels>(acc, row, shape, block, code, codes, panel, padded);
     constexpr int kSteps = 4;
     typename D::Sum sum[kRows][kPanels];
 #pragma GCC unroll 8
@@ -66,10 +100,7 @@ template <class V, class D, int kRows, int kPanels>
     for (int p = 0; p < kPanels; ++p) {
         const V w_scale = V::load(reinterpret_cast<const float*>(panel[p]));
 #pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) {
-            const V scale = vmul(V::set(reinterpret_cast<const float*>(row[r])[block]), w_scale);
-            acc[r][p] = vfma(D::to_f32(sum[r][p]), scale, acc[r][p]);
-        }
+        for (int r = 0; r < kRows; ++r) int8_join<V, D, kRows, kPanels>(acc, sum[r][p], r, p, row, block, w_scale);
         panel[p] = weights[p];
     }
 }
