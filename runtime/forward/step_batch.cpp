@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernels/base/error.hpp"
+
 namespace argosy {
 
 SampleRow sample_row(const Request& request, int sample, int position) {
@@ -58,6 +60,22 @@ int shared_blocks(std::span<const std::int32_t> before, std::span<const std::int
     return static_cast<int>(end - before.begin());
 }
 
+// Of every span's table in a group, entries that no row sees become block 0, where reading does no harm; any other
+// without a block is a broken plan, which would write over that block.
+void point_unseen(const StepPlan& plan, int group, int window, std::vector<std::int32_t>& blocks) {
+    for (const StepSpan& span : plan.spans) {
+        std::int32_t* table = blocks.data() + span.block_begin + group * span.block_count;
+        const int first = first_block_seen(window, span.first_position);
+        for (int i = 0; i < span.block_count; ++i) {
+            if (table[i] != kNoBlock) continue;
+            if (i >= first)
+                fail(ErrorKind::internal, "Step {} has no KV block {} of sequence {} in group {}, which its rows see.",
+                     plan.step, i, span.sequence, group);
+            table[i] = 0;
+        }
+    }
+}
+
 // The plan's spans and slots in one group of layers.
 KvRows kv_rows(const StepPlan& plan, const std::vector<std::int32_t>& blocks, int group) {
     KvRows kv;
@@ -87,9 +105,10 @@ StepBatch make_batch(const StepPlan& plan, const Scheduler& scheduler, bool ever
     batch.rows = plan.rows;
     batch.token = plan.tokens;
     batch.blocks = plan.blocks;
-    std::replace(batch.blocks.begin(), batch.blocks.end(), kNoBlock, 0);
-    for (int group = 0; group < scheduler.group_count(); ++group)
+    for (int group = 0; group < scheduler.group_count(); ++group) {
+        point_unseen(plan, group, scheduler.windows()[static_cast<std::size_t>(group)], batch.blocks);
         batch.kv.push_back(kv_rows(plan, batch.blocks, group));
+    }
     batch.position.reserve(static_cast<std::size_t>(plan.rows));
     for (std::size_t s = 0; s < plan.spans.size(); ++s) {
         const StepSpan& span = plan.spans[s];

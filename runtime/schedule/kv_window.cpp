@@ -7,9 +7,7 @@
 
 namespace argosy {
 
-namespace {
 std::int64_t blocks_for(std::int64_t tokens) { return (tokens + kKvBlockTokens - 1) / kKvBlockTokens; }
-}  // namespace
 
 int first_block_seen(int window, std::int64_t position) {
     if (window == 0 || position < window) return 0;

@@ -6,6 +6,9 @@
 
 namespace argosy {
 
+// Blocks of so many tokens.
+std::int64_t blocks_for(std::int64_t tokens);
+
 // The first block that a row at `position` reads in layers that see `window` tokens, itself included; 0: all, so block
 // 0. Example: blocks of 16 tokens, window 20, position 40: keys 21 .. 40, so block 1.
 int first_block_seen(int window, std::int64_t position);

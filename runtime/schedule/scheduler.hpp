@@ -124,6 +124,7 @@ class Scheduler {
     void forget(std::int32_t request);
 
     const KvPool& pool() const { return pool_; }
+    const std::vector<int>& windows() const { return config_.windows; }
     int group_count() const { return static_cast<int>(config_.windows.size()); }
     SchedulerCounters counters() const;
 

@@ -26,8 +26,6 @@ constexpr int kLookAhead = 256;
 
 std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
 
-std::int64_t blocks_for(std::int64_t tokens) { return (tokens + kKvBlockTokens - 1) / kKvBlockTokens; }
-
 int rows_left(const StepPlan& plan, const StepLimits& limits) { return limits.max_rows - plan.rows; }
 
 int prefill_rows_left(const StepPlan& plan, const StepLimits& limits) {

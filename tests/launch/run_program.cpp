@@ -110,6 +110,22 @@ std::vector<pid_t> processes(const std::string& name, const std::string& text) {
     return found;
 }
 
+ProgramCall run_call(const fs::path& folder, const fs::path& model, const std::string& requests,
+                     const std::string& options, int ranks) {
+    write_text(folder / "requests.jsonl", requests);
+    ProgramCall call;
+    call.ranks = ranks;
+    call.arguments = {"run",
+                      "--model",
+                      model.string(),
+                      "--input",
+                      (folder / "requests.jsonl").string(),
+                      "--run-dir",
+                      (folder / "run").string()};
+    for (const std::string& word : words_of(options)) call.arguments.push_back(word);
+    return call;
+}
+
 std::vector<std::string> words_of(const std::string& text) {
     std::istringstream stream(text);
     return {std::istream_iterator<std::string>(stream), std::istream_iterator<std::string>()};

@@ -29,6 +29,11 @@ struct ProgramCall {
 };
 ProgramResult run_program(const ProgramCall& call);
 
+// `run` of these request lines, which are written to FOLDER/requests.jsonl, into FOLDER/run; options as words_of takes
+// them.
+ProgramCall run_call(const std::filesystem::path& folder, const std::filesystem::path& model,
+                     const std::string& requests, const std::string& options, int ranks);
+
 // How many times longer than usual programs may take: 1 but where ARGOSY_TEST_PATIENCE says more, as under sanitizers.
 int patience();
 

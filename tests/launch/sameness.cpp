@@ -25,20 +25,10 @@ std::function<bool(const json&)> equals(const char* key, std::int64_t wanted) {
 std::string run_way(const std::string& requests, const Way& way, const fs::path& model) {
     INFO("way: " << way.ranks << " ranks " << way.options);
     const TempDir temp;
-    write_text(temp.path() / "requests.jsonl", requests);
-    ProgramCall call;
-    call.ranks = way.ranks;
+    ProgramCall call = run_call(temp.path(), model, requests, way.options, way.ranks);
     call.timeout_s = 400;
     call.before = way.before;
     call.environment = {"OMP_NUM_THREADS=1"};
-    call.arguments = {"run",
-                      "--model",
-                      model.string(),
-                      "--input",
-                      (temp.path() / "requests.jsonl").string(),
-                      "--run-dir",
-                      (temp.path() / "run").string()};
-    for (const std::string& word : words_of(way.options)) call.arguments.push_back(word);
     const ProgramResult result = run_program(call);
     INFO(result.err);
     REQUIRE(result.status == 0);

@@ -37,6 +37,14 @@ Prepare with_file(const std::string& file, const std::string& text) {
     };
 }
 
+// The demo model whose tokenizer.json is gone and which has this file instead.
+Prepare with_other_tokenizer(const std::string& file, const std::string& bytes) {
+    return [file, bytes](const Place& place) {
+        without("tokenizer.json")(place);
+        write_text(place.work / "model" / file, bytes);
+    };
+}
+
 Prepare with_json(const std::string& file, const std::function<void(json&)>& change) {
     return [file, change](const Place& place) {
         copy_demo(place);
@@ -288,18 +296,12 @@ std::vector<Mistake> folders() {
          run,
          64,
          {"model/tokenizer.json is not there", "model/tokenizer.model holds", "save_pretrained("},
-         [](const Place& place) {
-             without("tokenizer.json")(place);
-             write_text(place.work / "model/tokenizer.model", "\n\x0e");
-         }},
+         with_other_tokenizer("tokenizer.model", "\n\x0e")},
         {"a tokenizer of tiktoken alone",
          run,
          64,
          {"model/o200k.tiktoken holds", "save_pretrained("},
-         [](const Place& place) {
-             without("tokenizer.json")(place);
-             write_text(place.work / "model/o200k.tiktoken", "IQ== 0\n");
-         }},
+         with_other_tokenizer("o200k.tiktoken", "IQ== 0\n")},
         {"a tokenizer that is not JSON",
          run,
          64,

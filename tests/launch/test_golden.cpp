@@ -37,7 +37,8 @@ const std::vector<Layout> kMoeLayouts = {{0, ""},
                                          {4, "--tp 2 --dp 2"},
                                          {4, "--tp 4 --etp 2"},
                                          {2, "--tp 2 --etp 2"},
-                                         {4, "--replicas 2 --tp 2"}};
+                                         {4, "--replicas 2 --tp 2"},
+                                         {2, "--dp 2 --max-rows 5"}};  // prompts in chunks
 const std::vector<Layout> kDenseLayouts = {{0, ""},       {2, "--tp 2"},       {2, "--dp 2"}, {2, "--replicas 2"},
                                            {4, "--tp 4"}, {4, "--tp 2 --dp 2"}};
 
@@ -46,23 +47,9 @@ void run_layout(const fs::path& model, const std::string& requests, const Layout
                 const std::function<void(const fs::path&)>& look) {
     INFO("layout: " << layout.ranks << " ranks " << layout.options);
     const TempDir temp;
-    write_text(temp.path() / "requests.jsonl", requests);
-    ProgramCall call;
-    call.ranks = layout.ranks;
-    call.arguments = {"run",
-                      "--model",
-                      model.string(),
-                      "--input",
-                      (temp.path() / "requests.jsonl").string(),
-                      "--run-dir",
-                      (temp.path() / "run").string(),
-                      "--numerics",
-                      "exact",
-                      "--kv-dtype",
-                      "f32"};
-    if (!record.empty()) call.arguments.insert(call.arguments.end(), {"--record", record});
-    for (const std::string& word : words_of(layout.options)) call.arguments.push_back(word);
-    const ProgramResult result = run_program(call);
+    const std::string options =
+        "--numerics exact --kv-dtype f32 " + (record.empty() ? "" : "--record " + record + " ") + layout.options;
+    const ProgramResult result = run_program(run_call(temp.path(), model, requests, options, layout.ranks));
     INFO(result.err);
     REQUIRE(result.status == 0);
     look(temp.path() / "run");

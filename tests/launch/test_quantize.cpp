@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "runtime/forward/recorder.hpp"
 #include "runtime/model/checkpoint.hpp"
 #include "tests/launch/mistakes.hpp"
 
@@ -105,6 +106,28 @@ TEST_CASE("plain formats: bf16 as it was gives the same model, in whatever numbe
         CHECK((read_text(copy / name) == read_text(demo() / name)));
     CHECK_FALSE(fs::exists(place.work / "copy/demo.partial"));
     check_nothing_left(place);
+}
+
+TEST_CASE("a predictor comes along, and predicts as one that is encoded when it is loaded") {
+    if (!have_shared("models-tiny/deepseek_v3", "a quantised predictor")) return;
+    const fs::path tiny = *shared_dir() / "models-tiny/deepseek_v3";
+    const Place place;
+    write_text(place.work / "in.jsonl", request_line("a", {1, 5, 9, 7, 30}, 2));
+    const fs::path output = place.work / "deepseek_v3";
+    REQUIRE(quantize(place, tiny, "int8", output).status == 0);
+    const auto predicted = [&](const fs::path& model, const std::string& run, const std::vector<std::string>& more) {
+        std::vector<std::string> words =
+            run_words(place, run, "in.jsonl", {"--model", model.string(), "--record", "mtp"});
+        words.insert(words.end(), more.begin(), more.end());
+        const ProgramResult result = run_program(call_at(place, 0, words));
+        INFO(result.err);
+        REQUIRE(result.status == 0);
+        return read_record(place.work / run / "record").at("a").mtp_logits;
+    };
+    const std::vector<float> written = predicted(output, "written", {});
+    CHECK(written.size() == 4 * 512);
+    CHECK(written == predicted(tiny, "encoded", {"--weights-as", "int8"}));
+    CHECK(written != predicted(tiny, "plain", {}));
 }
 
 TEST_CASE("random weights need no checkpoint, and are those of bench") {

@@ -67,18 +67,7 @@ struct Run {
 Run run_model(const fs::path& model, const std::string& options, int ranks) {
     INFO(options << ", " << ranks << " ranks");
     const TempDir temp;
-    write_text(temp.path() / "requests.jsonl", requests());
-    ProgramCall call;
-    call.ranks = ranks;
-    call.arguments = {"run",
-                      "--model",
-                      model.string(),
-                      "--input",
-                      (temp.path() / "requests.jsonl").string(),
-                      "--run-dir",
-                      (temp.path() / "run").string()};
-    for (const std::string& word : words_of(options)) call.arguments.push_back(word);
-    const ProgramResult result = run_program(call);
+    const ProgramResult result = run_program(run_call(temp.path(), model, requests(), options, ranks));
     INFO(result.err);
     REQUIRE(result.status == 0);
     Run run{read_text(temp.path() / "run/responses.jsonl"), {}};

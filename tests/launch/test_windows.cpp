@@ -35,18 +35,8 @@ Outcome run_tiny(const std::string& requests, const std::string& options, int ra
                  const std::string& model = "gpt_oss") {
     INFO(options << ", " << ranks << " ranks");
     const TempDir temp;
-    write_text(temp.path() / "requests.jsonl", requests);
-    ProgramCall call;
-    call.ranks = ranks;
-    call.arguments = {"run",
-                      "--model",
-                      (*shared_dir() / "models-tiny" / model).string(),
-                      "--input",
-                      (temp.path() / "requests.jsonl").string(),
-                      "--run-dir",
-                      (temp.path() / "run").string()};
-    for (const std::string& word : words_of(options)) call.arguments.push_back(word);
-    const ProgramResult result = run_program(call);
+    const ProgramResult result =
+        run_program(run_call(temp.path(), *shared_dir() / "models-tiny" / model, requests, options, ranks));
     INFO(result.err);
     REQUIRE(result.status == 0);
     return {read_text(temp.path() / "run/responses.jsonl"), read_report(temp.path() / "run").at("witness")};

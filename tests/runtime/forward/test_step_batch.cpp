@@ -1,6 +1,7 @@
 // Step plans as arrays: positions, KV slots, and which rows' logits are wanted for what.
 #include <catch2/catch.hpp>
 
+#include "kernels/base/error.hpp"
 #include "runtime/forward/step_batch.hpp"
 
 using namespace argosy;
@@ -123,4 +124,7 @@ TEST_CASE("groups of layers have slots of their own; a block that a window has p
         CHECK(batch.kv[group].spans[0].blocks[2] == table[2]);
     }
     CHECK(batch.kv[0].slot[0] != batch.kv[1].slot[0]);
+    StepPlan broken = plan;
+    broken.blocks[static_cast<std::size_t>(plan.spans[0].block_begin + plan.spans[0].block_count + 1)] = kNoBlock;
+    CHECK_THROWS_AS(make_batch(broken, scheduler, false), Error);  // block 1 of the window is seen
 }
